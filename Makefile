@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+install: $(STAMP)  ## set up .venv with everything pinned
+
+# The stamp is written last, so an interrupted install is taken up again.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip==26.3
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	touch $@
+
+demo: install  ## dub a two-shot film it builds itself; leaves out/demo.mp4 and out/demo.png
+	$(BIN)/python -m lipfarm.demo
+
+test: install  ## every test that fits in a quarter of an hour
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: install  ## the long ones too: drift over 15 minutes, memory over 10
+	$(BIN)/python -m pytest -m slow
+
+check: install  ## lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install  ## speed ratios in one run
+	$(BIN)/python -m bench.speed
+
+clean:  ## remove .venv, out and caches
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.PHONY: help install demo test test-slow check bench clean

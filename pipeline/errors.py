@@ -1,0 +1,101 @@
+"""What can go wrong in the pipeline, as a tree.
+
+::
+
+    PipelineError
+    ├── InputError               the user's media; trying again changes nothing
+    │   ├── UnreadableMediaError     missing, empty, not media, damaged
+    │   ├── UnusableMediaError       readable, but cannot be dubbed (no picture, no sound, too large)
+    │   └── ParameterError           an option's value makes no sense for this input
+    ├── CheckpointError          weights missing, damaged, refused
+    ├── OutputError              the output cannot be written or cannot hold a stream
+    ├── StorageFullError         no space left; free some and start again
+    ├── MemoryExhaustedError     device or host memory ran out; a smaller batch may pass
+    ├── ToolError                ffmpeg failed or ran over its time limit
+    └── InternalError            a check of our own failed: a bug, please report it
+
+Every message is one line a user can act on: what, where, what to do. ``code`` is stable and
+machine-readable; ``retryable`` says whether the same call may succeed later or elsewhere;
+``exit_status`` is what the command line returns.
+"""
+
+from typing import ClassVar
+
+
+class PipelineError(Exception):
+    """The root. Never raised itself."""
+
+    code: ClassVar[str] = "pipeline_error"
+    retryable: ClassVar[bool] = False
+    exit_status: ClassVar[int] = 70
+
+
+class InputError(PipelineError):
+    """The input cannot be used, and trying again changes nothing."""
+
+    code = "input_error"
+    exit_status = 3
+
+
+class UnreadableMediaError(InputError):
+    """The file is missing, empty, damaged or not media at all."""
+
+    code = "media_unreadable"
+
+
+class UnusableMediaError(InputError):
+    """The file is sound media, but not something that can be dubbed."""
+
+    code = "media_unusable"
+
+
+class ParameterError(InputError):
+    """An option's value makes no sense for this input."""
+
+    code = "parameter_invalid"
+    exit_status = 2
+
+
+class CheckpointError(PipelineError):
+    """The weights are missing, damaged, of another network, or refused."""
+
+    code = "checkpoint_unusable"
+    exit_status = 4
+
+
+class OutputError(PipelineError):
+    """The output cannot be written there, or its container cannot hold a stream."""
+
+    code = "output_unwritable"
+    exit_status = 5
+
+
+class StorageFullError(PipelineError):
+    """No space is left on the device."""
+
+    code = "storage_full"
+    retryable = True
+    exit_status = 6
+
+
+class MemoryExhaustedError(PipelineError):
+    """Device or host memory ran out; a smaller batch may pass."""
+
+    code = "memory_exhausted"
+    retryable = True
+    exit_status = 7
+
+
+class ToolError(PipelineError):
+    """ffmpeg failed, or ran over its time limit."""
+
+    code = "tool_failed"
+    retryable = True
+    exit_status = 8
+
+
+class InternalError(PipelineError):
+    """A check of our own failed: this is a bug."""
+
+    code = "internal_error"
+    exit_status = 70
