@@ -1,0 +1,130 @@
+"""Content-addressed artifacts: what a stage wrote, named by the hash of what determines it.
+
+A stage first asks whether its artifact exists; so a killed run continues where it stopped, a second
+language finds the faces of the first, and a changed parameter renders only what it changed.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.errors import OutputError, ParameterError
+
+_READ_BYTES = 1 << 20
+
+#: Anything a key may be made of: what JSON writes in one way only.
+KeyPart = str | int | float | bool | None | list["KeyPart"] | dict[str, "KeyPart"]
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def artifact_key(stage: str, version: int, **determinants: KeyPart) -> str:
+    """The name of an artifact: sha256 over the stage, its version and all that determines it.
+
+    Args:
+        stage: the name of the stage.
+        version: raised whenever the stage's code changes what it writes.
+        determinants: digests of inputs, ranges and parameters, as JSON values.
+    """
+    text = json.dumps([stage, version, determinants], sort_keys=True, separators=(",", ":"))
+    return f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
+
+
+class Store:
+    """A folder of artifacts on this machine. One process tree at a time works in it.
+
+    Raises:
+        OutputError: the folder cannot be made or written.
+        ParameterError: another run is working in it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            self._lock = (root / ".lock").open("w")
+        except OSError as error:
+            raise OutputError(
+                f"cannot work in {root}: {error.strerror}; choose another with --work-dir"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise ParameterError(
+                f"another run is working in {root}; wait for it or choose another --work-dir"
+            ) from None
+        for left_over in root.glob(".tmp-*"):
+            _remove(left_over)
+
+    def path(self, key: str, suffix: str = "") -> Path:
+        return self.root / f"{key}{suffix}"
+
+    def has(self, key: str, suffix: str = "") -> bool:
+        return self.path(key, suffix).exists()
+
+    @contextlib.contextmanager
+    def writing(self, key: str, suffix: str = "") -> Iterator[Path]:
+        """A temporary file to write; it gets its name only when the block ends well."""
+        with self._temporary(suffix) as temporary:
+            yield temporary
+            _flush_to_disk(temporary)
+            temporary.replace(self.path(key, suffix))
+
+    @contextlib.contextmanager
+    def writing_folder(self, key: str) -> Iterator[Path]:
+        """As :meth:`writing`, for an artifact of several files."""
+        with self._temporary("") as temporary:
+            temporary.mkdir()
+            yield temporary
+            for file in temporary.iterdir():
+                _flush_to_disk(file)
+            temporary.replace(self.path(key))
+
+    @contextlib.contextmanager
+    def _temporary(self, suffix: str) -> Iterator[Path]:
+        name = tempfile.mktemp(prefix=".tmp-", suffix=suffix, dir=self.root)  # noqa: S306 -- the folder is locked
+        try:
+            yield Path(name)
+        finally:
+            _remove(Path(name))
+
+    def bytes_used(self) -> int:
+        """Bytes of all files in the folder."""
+        return sum(f.stat().st_size for f in self.root.rglob("*") if f.is_file())
+
+    def close(self) -> None:
+        self._lock.close()
+
+    def delete(self) -> None:
+        """Remove the folder and all in it."""
+        self.close()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
