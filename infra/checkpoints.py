@@ -1,0 +1,278 @@
+"""The weights lipfarm knows: what they are, where they are kept, whether they are sound.
+
+Nobody publishes digests for the Wav2Lip weights, and links to them die often. So each file is
+pinned here by size and sha256, which several public copies agree on; any mirror or a file the user
+already has will do, as long as the bytes are these.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import MappingProxyType
+
+import platformdirs
+
+from infra.downloads import DEFAULT_LIMITS, Limits, Progress, fetch, file_digest, store_errors
+from infra.errors import (
+    CheckpointMismatchError,
+    CheckpointUnavailableError,
+    StoreUnwritableError,
+    UnknownCheckpointError,
+)
+
+#: Set this to keep checkpoints elsewhere than in the user's data folder.
+DIRECTORY_VARIABLE = "LIPFARM_CHECKPOINTS_DIR"
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """What the makers of the weights allow."""
+
+    name: str
+    commercial_use: bool
+
+
+#: The code is open, the weights are not: LRS2, which they were trained on, allows research only.
+RESEARCH_ONLY = Licence("research, non-commercial (trained on LRS2)", commercial_use=False)
+MIT = Licence("MIT", commercial_use=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One file of weights. ``size`` in bytes, ``sha256`` in lowercase hex, mirrors in order."""
+
+    name: str
+    file_name: str
+    purpose: str
+    size: int
+    sha256: str
+    licence: Licence
+    mirrors: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """Where it is when it is installed."""
+        return directory() / self.file_name
+
+
+_HUGGING_FACE = "https://huggingface.co"
+_EASY_WAV2LIP = "https://github.com/anothermartz/Easy-Wav2Lip/releases/download/Prerequesits"
+_OPENCV_ZOO = "opencv/opencv_zoo"
+
+REGISTRY: Mapping[str, Checkpoint] = MappingProxyType(
+    {
+        entry.name: entry
+        for entry in (
+            Checkpoint(
+                name="wav2lip",
+                file_name="wav2lip.pth",
+                purpose="lip sync, most accurate",
+                size=435_807_851,
+                sha256="b78b681b68ad9fe6c6fb1debc6ff43ad05834a8af8a62ffc4167b7b34ef63c37",
+                licence=RESEARCH_ONLY,
+                mirrors=(
+                    f"{_HUGGING_FACE}/camenduru/Wav2Lip/resolve/main/checkpoints/wav2lip.pth",
+                    f"{_HUGGING_FACE}/numz/wav2lip_studio/resolve/main/Wav2lip/wav2lip.pth",
+                    f"{_HUGGING_FACE}/rippertnt/wav2lip/resolve/main/checkpoints/wav2lip.pth",
+                    f"{_HUGGING_FACE}/Nekochu/Wav2Lip/resolve/main/wav2lip.pth",
+                    f"{_EASY_WAV2LIP}/Wav2Lip.pth",
+                ),
+            ),
+            Checkpoint(
+                name="wav2lip_gan",
+                file_name="wav2lip_gan.pth",
+                purpose="lip sync, sharper mouths",
+                size=435_801_865,
+                sha256="ca9ab7b7b812c0e80a6e70a5977c545a1e8a365a6c49d5e533023c034d7ac3d8",
+                licence=RESEARCH_ONLY,
+                mirrors=(
+                    f"{_HUGGING_FACE}/camenduru/Wav2Lip/resolve/main/checkpoints/wav2lip_gan.pth",
+                    f"{_HUGGING_FACE}/numz/wav2lip_studio/resolve/main/Wav2lip/wav2lip_gan.pth",
+                    f"{_HUGGING_FACE}/Nekochu/Wav2Lip/resolve/main/wav2lip_gan.pth",
+                    f"{_HUGGING_FACE}/rippertnt/wav2lip/resolve/main/checkpoints/wav2lip_gan.pth",
+                    f"{_EASY_WAV2LIP}/Wav2Lip_GAN.pth",
+                ),
+            ),
+            Checkpoint(
+                name="yunet",
+                file_name="face_detection_yunet_2023mar.onnx",
+                purpose="faces, faster than the built-in detector",
+                size=232_589,
+                sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+                licence=MIT,
+                mirrors=(
+                    # The zoo keeps its files in Git LFS; only the first host and `raw` follow that.
+                    f"https://media.githubusercontent.com/media/{_OPENCV_ZOO}/main/models/"
+                    "face_detection_yunet/face_detection_yunet_2023mar.onnx",
+                    f"{_HUGGING_FACE}/opencv/face_detection_yunet/resolve/main/"
+                    "face_detection_yunet_2023mar.onnx",
+                    f"https://github.com/{_OPENCV_ZOO}/raw/main/models/"
+                    "face_detection_yunet/face_detection_yunet_2023mar.onnx",
+                ),
+            ),
+        )
+    }
+)
+
+
+class State(Enum):
+    """What stands at a checkpoint's path."""
+
+    MISSING = "missing"
+    SOUND = "sound"
+    DAMAGED = "damaged"
+
+
+def checkpoint(name: str) -> Checkpoint:
+    """The entry of that name.
+
+    Raises:
+        UnknownCheckpointError: there is none; the message lists those there are.
+    """
+    try:
+        return REGISTRY[name]
+    except KeyError:
+        raise UnknownCheckpointError(
+            f"no checkpoint is called {name!r}; there are {', '.join(REGISTRY)}"
+        ) from None
+
+
+def directory() -> Path:
+    """The folder checkpoints are kept in; it need not exist yet."""
+    chosen = os.environ.get(DIRECTORY_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(platformdirs.user_data_dir("lipfarm", appauthor=False)) / "checkpoints"
+
+
+def installed(name: str) -> Path | None:
+    """The file's path if it is there with the registered bytes, else None.
+
+    Cheap after the first time: the digest is computed once for a given size and modification time
+    and remembered beside the file.
+    """
+    entry = checkpoint(name)
+    return entry.path if state(entry) is State.SOUND else None
+
+
+def state(entry: Checkpoint, *, recompute: bool = False) -> State:
+    """What stands at the checkpoint's path; ``recompute`` reads the file in any case."""
+    with store_errors(entry.path.parent):
+        if not entry.path.is_file():
+            return State.MISSING
+        if entry.path.stat().st_size != entry.size:
+            return State.DAMAGED
+        digest = None if recompute else _remembered_digest(entry.path)
+        if digest is None:
+            digest = file_digest(entry.path)
+            _remember_digest(entry.path, digest)
+    return State.SOUND if digest == entry.sha256 else State.DAMAGED
+
+
+def verify(name: str) -> State:
+    """Read the whole file again and compare its digest with the registered one."""
+    return state(checkpoint(name), recompute=True)
+
+
+def pull(name: str, *, progress: Progress | None = None, limits: Limits = DEFAULT_LIMITS) -> Path:
+    """Have the checkpoint installed, downloading what is missing.
+
+    Raises:
+        CheckpointUnavailableError: no mirror gave it; names what was tried and the way around.
+        UnknownCheckpointError, CheckpointBusyError, StoreFullError, StoreUnwritableError.
+    """
+    entry = checkpoint(name)
+    if state(entry) is State.SOUND:
+        return entry.path
+    try:
+        fetch(
+            entry.mirrors,
+            entry.path,
+            size=entry.size,
+            sha256=entry.sha256,
+            progress=progress,
+            limits=limits,
+        )
+    except CheckpointUnavailableError as error:
+        raise CheckpointUnavailableError(
+            f"{error}; if you have {entry.file_name}, run: lipfarm models pull {name} --from FILE"
+        ) from None
+    _remember_digest(entry.path, entry.sha256)
+    return entry.path
+
+
+def import_file(name: str, source: Path) -> Path:
+    """Install the checkpoint from a file the user already has.
+
+    Raises:
+        CheckpointMismatchError: the file is not the registered one; says what was expected.
+        StoreUnwritableError: the source cannot be read, or the folder not written.
+        UnknownCheckpointError, StoreFullError.
+    """
+    entry = checkpoint(name)
+    _require_size(entry, source)
+    if entry.path.exists() and entry.path.samefile(source):
+        _require_digest(entry, source, file_digest(source))
+        return entry.path
+    with store_errors(entry.path.parent):
+        entry.path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=entry.path.parent, prefix=entry.file_name, suffix=".part", delete=False
+        ) as copy:
+            copied = Path(copy.name)
+        try:
+            # The copy is what gets checked: the source may change while we read it.
+            shutil.copyfile(source, copied)
+            _require_digest(entry, source, file_digest(copied))
+            copied.replace(entry.path)
+        finally:
+            copied.unlink(missing_ok=True)
+    _remember_digest(entry.path, entry.sha256)
+    return entry.path
+
+
+def _require_size(entry: Checkpoint, source: Path) -> None:
+    if not source.is_file():
+        raise StoreUnwritableError(f"{source} is not a file that can be read")
+    size = source.stat().st_size
+    if size != entry.size:
+        raise CheckpointMismatchError(
+            f"{source} is not {entry.file_name}: it has {size:,} bytes, expected {entry.size:,}"
+        )
+
+
+def _require_digest(entry: Checkpoint, source: Path, digest: str) -> None:
+    if digest != entry.sha256:
+        raise CheckpointMismatchError(
+            f"{source} is not {entry.file_name}: its sha256 is {digest}, expected {entry.sha256}"
+        )
+
+
+def _stamp_path(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256.json")
+
+
+def _identity(path: Path) -> dict[str, int]:
+    status = path.stat()
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _remembered_digest(path: Path) -> str | None:
+    try:
+        stamp = json.loads(_stamp_path(path).read_text())
+        digest = stamp.pop("sha256")
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    return str(digest) if stamp == _identity(path) else None
+
+
+def _remember_digest(path: Path, digest: str) -> None:
+    # A shared, read-only folder of checkpoints is fine: it only costs a digest each time.
+    with contextlib.suppress(OSError):
+        _stamp_path(path).write_text(json.dumps(_identity(path) | {"sha256": digest}))
