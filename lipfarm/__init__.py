@@ -1,0 +1,1 @@
+"""The command line: composes ``pipeline`` and ``infra`` into what a person types."""

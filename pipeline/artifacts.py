@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from pipeline.errors import OutputError, ParameterError
 
@@ -102,11 +103,14 @@ class Store:
         finally:
             _remove(Path(name))
 
-    def bytes_used(self) -> int:
-        """Bytes of all files in the folder."""
-        return sum(f.stat().st_size for f in self.root.rglob("*") if f.is_file())
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
+        """Let go of the folder; what is in it stays."""
         self._lock.close()
 
     def delete(self) -> None:

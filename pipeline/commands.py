@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -60,7 +59,9 @@ def streaming(argv: Sequence[str], *, timeout: float) -> Iterator[IO[bytes]]:
         assert process.stdout is not None  # noqa: S101 -- for the type checker; PIPE sets it
         try:
             yield process.stdout
-            finished_reading = process.stdout.read(1) == b""
+            left_early = process.stdout.read(1) != b""
+            if left_early:
+                process.kill()
         except BaseException:
             process.kill()
             raise
@@ -68,7 +69,8 @@ def streaming(argv: Sequence[str], *, timeout: float) -> Iterator[IO[bytes]]:
             process.stdout.close()
             process.wait()
             watchdog.cancel()
-        _raise_for_status(argv, process.returncode, watchdog, stderr, finished_reading)
+        if not left_early:
+            _raise_for_status(argv, process.returncode, watchdog, stderr)
 
 
 class _Watchdog:
@@ -93,16 +95,12 @@ class _Watchdog:
 
 
 def _raise_for_status(
-    argv: Sequence[str],
-    status: int,
-    watchdog: _Watchdog,
-    stderr: IO[bytes],
-    finished_reading: bool,
+    argv: Sequence[str], status: int, watchdog: _Watchdog, stderr: IO[bytes]
 ) -> None:
     program = Path(argv[0]).name
     if watchdog.fired:
         raise ToolError(f"{program} ran over its limit of {watchdog.timeout:.0f} s and was stopped")
-    if status == 0 or (status == -signal.SIGPIPE and not finished_reading):
+    if status == 0:
         return
     stderr.seek(0, 2)
     stderr.seek(max(0, stderr.tell() - STDERR_TAIL_BYTES))

@@ -1,0 +1,107 @@
+"""``lipfarm``: the commands, their options, and how errors reach a person.
+
+Heavy modules (torch, cv2, av) are imported by the command that needs them, so ``--help`` and
+``lipfarm models`` answer at once.
+"""
+
+import errno
+import json
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import click
+
+from infra.errors import InfraError
+from lipfarm.dub_command import dub
+from lipfarm.media_commands import frames, waveform
+from lipfarm.models_command import models
+from pipeline.errors import MemoryExhaustedError, PipelineError, StorageFullError
+
+#: As a shell reports a process ended by SIGINT, and by SIGTERM.
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+#: A bug of ours (EX_SOFTWARE of sysexits.h).
+EXIT_BUG = 70
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived; unwinds like Ctrl-C so that everything cleans up after itself."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="lipfarm")
+def cli() -> None:
+    """Re-render every speaking mouth of a film to match a dubbed dialogue track."""
+
+
+for command in (dub, frames, waveform, models):
+    cli.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with a documented status (docs/cli.md)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        status = cli.main(arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        status = _fail("interrupted", "interrupted; run the same command again to continue", 130)
+    except KeyboardInterrupt:
+        status = _fail(
+            "interrupted", "interrupted; run the same command again to continue", EXIT_INTERRUPTED
+        )
+    except _Terminated:
+        status = _fail(
+            "terminated", "terminated; run the same command again to continue", EXIT_TERMINATED
+        )
+    except click.ClickException as error:
+        status = _fail("usage", error.format_message(), error.exit_code)
+    except (PipelineError, InfraError) as error:
+        status = _fail(error.code, str(error), error.exit_status)
+    except MemoryError:
+        message = "out of memory; close other programs or lower --workers"
+        status = _fail(MemoryExhaustedError.code, message, MemoryExhaustedError.exit_status)
+    except BrokenPipeError:
+        # The reader of our stdout went away (`lipfarm … | head`); there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = EXIT_BUG
+    except OSError as error:
+        status = _fail_for_os_error(error)
+    except Exception as error:
+        status = _fail_for_bug(error)
+    sys.exit(status or 0)
+
+
+def _fail(code: str, message: str, status: int) -> int:
+    """One line on stderr; with ``--json`` also one event on stdout."""
+    one_line = " ".join(message.split())
+    click.echo(f"lipfarm: {one_line}", err=True)
+    if "--json" in sys.argv:
+        event: dict[str, Any] = {"event": "failed", "code": code, "message": one_line}
+        click.echo(json.dumps(event | {"exit_status": status}))
+    return status
+
+
+def _fail_for_os_error(error: OSError) -> int:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        message = "no space left on the device; free some, then run the same command to continue"
+        return _fail(StorageFullError.code, message, StorageFullError.exit_status)
+    where = f": {error.filename}" if error.filename else ""
+    return _fail("os_error", f"{error.strerror or error}{where}", 5)
+
+
+def _fail_for_bug(error: Exception) -> int:
+    """An error nobody foresaw. The traceback is shown only when asked for."""
+    if os.environ.get("LIPFARM_DEBUG"):
+        raise error
+    message = f"a bug in lipfarm ({type(error).__name__}: {error})"
+    hint = "; run with LIPFARM_DEBUG=1 for the details and please report it"
+    return _fail("internal_error", message + hint, EXIT_BUG)
+
+
+def _raise_terminated(_signal: int, _frame: FrameType | None) -> None:
+    raise _Terminated

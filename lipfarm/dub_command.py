@@ -1,0 +1,194 @@
+"""``lipfarm dub``: options in, one dubbed film and one report out."""
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from infra import checkpoints
+from lipfarm.display import Display, JsonDisplay, choose_display
+from pipeline.errors import CheckpointError
+from pipeline.geometry import Box
+from pipeline.options import (
+    DEFAULT_FPS,
+    DEFAULT_SEGMENT_SECONDS,
+    DEFAULT_SYNC_MODE,
+    Blend,
+    DetectorChoice,
+    DubOptions,
+    FaceChoice,
+    KeepAudio,
+    NetworkChoice,
+    Precision,
+    SyncMode,
+)
+
+_PATH = click.Path(path_type=Path)
+
+#: Published checkpoints in the order `auto` prefers them: the GAN one is sharper.
+_PUBLISHED = ("wav2lip_gan", "wav2lip")
+
+
+class _Integers(click.ParamType):
+    """Four integers with commas between them."""
+
+    name = "integers"
+
+    def __init__(self, names: str) -> None:
+        self.names = names
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.names
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        try:
+            numbers = tuple(int(word) for word in value.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != len(self.names.split(",")):
+            self.fail(f"{value!r} is not {self.names} in whole pixels", param, ctx)
+        return numbers
+
+
+class _Rate(click.ParamType):
+    """A frame rate: 25, 23.976 or 24000/1001."""
+
+    name = "rate"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Fraction:
+        try:
+            return value if isinstance(value, Fraction) else Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"{value!r} is not a frame rate such as 25 or 24000/1001", param, ctx)
+
+
+def _choice(kind: object) -> click.Choice[str]:
+    return click.Choice(get_args(kind))
+
+
+@click.command()
+@click.option("--video", required=True, type=_PATH, help="Film, still image or folder of frames.")
+@click.option("--audio", required=True, type=_PATH, help="Dialogue: any file with sound.")
+@click.option("--output", required=True, type=_PATH, help="Dubbed film, .mp4, .mov or .mkv.")
+@click.option("--network", type=click.Choice(["auto", "wav2lip", "draft"]), default="auto")
+@click.option("--checkpoint", type=_PATH, help="Wav2Lip weights (.pth or .safetensors).")
+@click.option(
+    "--sync-mode",
+    type=_choice(SyncMode),
+    default=DEFAULT_SYNC_MODE,
+    help="What gives way when film and dialogue differ in length.",
+)
+@click.option("--faces", type=_choice(FaceChoice), default="largest", help="Who is dubbed.")
+@click.option("--box", type=_Integers("X1,Y1,X2,Y2"), help="Where the face is; no detection.")
+@click.option("--pads", type=_Integers("T,B,L,R"), help="Pixels added around each face.")
+@click.option("--detector", type=click.Choice(["auto", "centerface", "yunet"]), default="auto")
+@click.option("--blend", type=_choice(Blend), default="feather")
+@click.option("--mel-offset-ms", type=float, default=0.0, help="Shift of the sound; + is later.")
+@click.option("--segment-seconds", type=float, default=DEFAULT_SEGMENT_SECONDS)
+@click.option("--workers", type=int, default=1, help="Segments worked on at once.")
+@click.option("--device", default="auto", help="auto, cpu or cuda:N.")
+@click.option("--precision", type=_choice(Precision), default="auto")
+@click.option("--crf", type=click.FloatRange(0, 51), help="Quality, as in x264 and x265.")
+@click.option("--preset", help="Speed, as in x264 and x265.")
+@click.option("--language", help="Language tag of the dubbed track, such as fra.")
+@click.option("--keep-audio", type=_choice(KeepAudio), default="all")
+@click.option("--fps", type=_Rate(), default=DEFAULT_FPS, help="Rate of a folder of frames.")
+@click.option("--work-dir", type=_PATH, help="Keep intermediate artifacts here, for reuse.")
+@click.option("--report", "report_path", type=_PATH, help="Write the report to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Events on stdout, one JSON object a line.")
+def dub(
+    *,
+    video: Path,
+    audio: Path,
+    output: Path,
+    network: str,
+    checkpoint: Path | None,
+    detector: str,
+    device: str,
+    precision: Precision,
+    box: tuple[int, int, int, int] | None,
+    work_dir: Path | None,
+    report_path: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Dub a film: every speaking mouth follows the dialogue, all else stays as it is."""
+    chosen = DubOptions(box=None if box is None else Box(*box), **options)
+    display = choose_display(as_json=as_json)
+    try:
+        # Torch and OpenCV take a second to import; a mistyped option need not wait for them.
+        from pipeline.dub import Order, dub_film  # noqa: PLC0415
+        from pipeline.report import write_report  # noqa: PLC0415
+
+        order = Order(
+            source=video,
+            dialogue=audio,
+            output=output,
+            options=chosen,
+            network=choose_network(network, checkpoint, device, precision, display),
+            detector=choose_detector(detector),
+            work_dir=work_dir,
+        )
+        report = dub_film(order, display)
+        if report_path is not None:
+            write_report(report, report_path)
+    finally:
+        display.close()
+    _announce(report, output, display)
+
+
+def choose_network(
+    name: str, checkpoint: Path | None, device: str, precision: Precision, display: Display
+) -> NetworkChoice:
+    """Resolve ``auto``: the given or an installed checkpoint, else the built-in renderer.
+
+    Raises:
+        CheckpointError: Wav2Lip was asked for and no checkpoint is there.
+    """
+    if name == "draft":
+        return NetworkChoice("draft")
+    path = checkpoint or next(filter(None, map(checkpoints.installed, _PUBLISHED)), None)
+    if path is None and name == "wav2lip":
+        raise CheckpointError(
+            "no Wav2Lip checkpoint is installed; run `lipfarm models pull wav2lip_gan`, "
+            "or give one with --checkpoint FILE"
+        )
+    if path is None:
+        display.note(
+            "network: draft, the built-in preview renderer: no Wav2Lip checkpoint is installed "
+            "(`lipfarm models pull wav2lip_gan`)"
+        )
+        return NetworkChoice("draft")
+    display.note(f"network: wav2lip, checkpoint {path}")
+    return NetworkChoice("wav2lip", path, device=device, precision=precision)
+
+
+def choose_detector(name: str) -> DetectorChoice:
+    """Resolve ``auto``: YuNet where its weights are installed, else CenterFace, always there.
+
+    Raises:
+        CheckpointError: YuNet was asked for and is not installed.
+    """
+    weights = None if name == "centerface" else checkpoints.installed("yunet")
+    if weights is not None:
+        return DetectorChoice("yunet", weights)
+    if name == "yunet":
+        raise CheckpointError("YuNet is not installed; run `lipfarm models pull yunet`")
+    return DetectorChoice("centerface")
+
+
+def _announce(report: dict[str, Any], output: Path, display: Display) -> None:
+    if isinstance(display, JsonDisplay):
+        display.emit({"event": "completed", "output": str(output), "report": report})
+        return
+    frames, network = report["frames"], report["network"]["name"]
+    click.echo(
+        f"{output}: {frames['dubbed']} of {frames['out']} frames dubbed with {network}",
+        file=sys.stderr,
+    )

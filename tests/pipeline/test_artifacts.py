@@ -1,0 +1,75 @@
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.artifacts import Store, artifact_key, sha256_of
+from pipeline.errors import OutputError, ParameterError
+
+
+def test_key_depends_on_every_determinant() -> None:
+    keys = {
+        artifact_key("detect", 1, source="a", start=0),
+        artifact_key("detect", 2, source="a", start=0),
+        artifact_key("render", 1, source="a", start=0),
+        artifact_key("detect", 1, source="b", start=0),
+        artifact_key("detect", 1, source="a", start=1),
+    }
+    assert len(keys) == 5
+
+
+def test_key_does_not_depend_on_the_order_of_determinants() -> None:
+    assert artifact_key("detect", 1, a=1, b=2) == artifact_key("detect", 1, b=2, a=1)
+
+
+def test_digest_is_sha256(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_bytes(b"lip" * 1_000_000)
+    assert sha256_of(file) == hashlib.sha256(b"lip" * 1_000_000).hexdigest()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "work") as store:
+        yield store
+
+
+def test_artifact_appears_only_when_complete(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.writing("k", ".bin") as path:
+        path.write_bytes(b"half")
+        raise RuntimeError
+    assert not store.has("k", ".bin")
+    assert [p.name for p in store.root.iterdir()] == [".lock"]
+    with store.writing("k", ".bin") as path:
+        path.write_bytes(b"whole")
+        assert not store.has("k", ".bin")
+    assert store.path("k", ".bin").read_bytes() == b"whole"
+
+
+def test_folder_appears_only_when_complete(store: Store) -> None:
+    with store.writing_folder("k") as folder:
+        (folder / "a").write_bytes(b"1")
+        assert not store.has("k")
+    assert (store.path("k") / "a").read_bytes() == b"1"
+
+
+def test_left_overs_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-file").write_bytes(b"half")
+    (tmp_path / ".tmp-folder").mkdir()
+    Store(tmp_path).close()
+    assert [p.name for p in tmp_path.iterdir()] == [".lock"]
+
+
+def test_second_run_in_one_folder_is_refused(tmp_path: Path) -> None:
+    first = Store(tmp_path)
+    with pytest.raises(ParameterError, match="another run"):
+        Store(tmp_path)
+    first.close()
+    Store(tmp_path).close()
+
+
+def test_unusable_folder_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="--work-dir"):
+        Store(tmp_path / "file")
