@@ -1,0 +1,161 @@
+"""Opening a media file that a stranger may have sent: regular files only, no way to another file.
+
+Every demuxer of ours goes through :func:`open_media`. Three fences stand in it: the path must be a
+regular file; only the ``file`` protocol may be used; and only demuxers that read one self-contained
+file are allowed. Playlists (HLS, DASH, ffconcat, SDP …) refer to other files, so a playlist
+renamed ``.mp4`` is refused before it is read.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from pipeline.errors import UnreadableMediaError
+
+#: Seconds that opening, and reading one packet, may take: a dead network mount must not hang us.
+OPEN_TIMEOUT = 60.0
+READ_TIMEOUT = 120.0
+
+#: Demuxers that read one file with picture in it and never open another.
+VIDEO_DEMUXERS = (
+    "mov",  # and mp4, m4a, 3gp, 3g2, mj2: one demuxer
+    "matroska",
+    "webm",
+    "avi",
+    "mpegts",
+    "mpeg",
+    "mpegvideo",
+    "mxf",
+    "asf",
+    "flv",
+    "nut",
+    "ogg",
+    "gif",
+    "apng",
+    "h264",
+    "hevc",
+    "m4v",
+    "mjpeg",
+    "ivf",
+    "obu",
+    "dv",
+    "gxf",
+    "wtv",
+    "rm",
+    "yuv4mpegpipe",
+)
+
+#: Demuxers of files that hold sound alone.
+AUDIO_DEMUXERS = (
+    "wav",
+    "w64",
+    "flac",
+    "mp3",
+    "aac",
+    "ac3",
+    "eac3",
+    "aiff",
+    "au",
+    "caf",
+    "amr",
+    "ape",
+    "wv",
+    "tta",
+    "dts",
+    "truehd",
+)
+
+#: One picture in one file.
+PICTURE_DEMUXERS = (
+    "png_pipe",
+    "jpeg_pipe",
+    "bmp_pipe",
+    "tiff_pipe",
+    "webp_pipe",
+    "dpx_pipe",
+    "exr_pipe",
+    "jpegxl_pipe",
+    "j2k_pipe",
+    "ppm_pipe",
+    "pgm_pipe",
+    "pam_pipe",
+    "pbm_pipe",
+    "sgi_pipe",
+    "sunrast_pipe",
+    "qoi_pipe",
+)
+
+
+def one_line(path: Path | str) -> str:
+    """The path as it may stand in a message: control characters and broken letters escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+
+
+def check_regular_file(path: Path) -> os.stat_result:
+    """Its stat, or an :class:`UnreadableMediaError` that says what it is instead."""
+    name = one_line(path)
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise UnreadableMediaError(f"{name}: no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnreadableMediaError(f"{name}: cannot be read: {reason}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise UnreadableMediaError(f"{name}: is a directory, not a media file")
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableMediaError(f"{name}: is a pipe or device, not a regular file")
+    if status.st_size == 0:
+        raise UnreadableMediaError(f"{name}: is empty")
+    return status
+
+
+@contextlib.contextmanager
+def open_media(
+    path: Path | str, demuxers: tuple[str, ...] = VIDEO_DEMUXERS + AUDIO_DEMUXERS
+) -> Iterator[InputContainer]:
+    """Open a file for demuxing; closes it at the end of the block.
+
+    Args:
+        path: any name: spaces, colons and leading dashes mean nothing special.
+        demuxers: names of the FFmpeg demuxers that may read it.
+
+    Raises:
+        UnreadableMediaError: missing, not a regular file, empty, damaged, not media, or a format
+            that is not in ``demuxers``.
+    """
+    path = Path(path)
+    check_regular_file(path)
+    try:
+        # An absolute path has a slash before any colon, so no part of a name is ever a protocol.
+        container = av.open(
+            os.path.abspath(path),  # noqa: PTH100 -- Path.absolute keeps "..", as does the kernel
+            mode="r",
+            options={"protocol_whitelist": "file", "format_whitelist": ",".join(demuxers)},
+            metadata_errors="replace",
+            timeout=(OPEN_TIMEOUT, READ_TIMEOUT),
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UnreadableMediaError(f"{one_line(path)}: {_why_unopened(path, error)}") from None
+    with container:
+        yield container
+
+
+def _why_unopened(path: Path, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "cannot be read: permission denied"
+    if isinstance(error, av.ExitError):
+        return f"did not open within {OPEN_TIMEOUT:.0f} s"
+    if isinstance(error, av.InvalidDataError):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            if file.read(8)[4:] == b"ftyp":
+                return "its index is missing: the MP4 was cut short, or is still being written"
+        return "is not a media file, or is damaged from the start"
+    if isinstance(error, av.ArgumentError):
+        return "is of a kind that is not accepted (a playlist, or another format of that sort)"
+    return f"cannot be opened: {getattr(error, 'strerror', None) or error}"

@@ -1,0 +1,134 @@
+"""What a probed media file looks like to the rest of the pipeline."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+#: AVCOL_*_UNSPECIFIED for space, primaries and transfer; for the range it is 0.
+UNSPECIFIED = 2
+UNSPECIFIED_RANGE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ColorTags:
+    """How the samples mean light: the numbers of ITU-T H.273, as FFmpeg has them.
+
+    ``range``: 0 unspecified, 1 limited, 2 full. The others: 2 is unspecified.
+    """
+
+    range: int = UNSPECIFIED_RANGE
+    space: int = UNSPECIFIED
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class MasteringDisplay:
+    """SMPTE ST 2086. Chromaticities as CIE xy; luminance in cd/m²."""
+
+    red: tuple[Fraction, Fraction]
+    green: tuple[Fraction, Fraction]
+    blue: tuple[Fraction, Fraction]
+    white: tuple[Fraction, Fraction]
+    min_luminance: Fraction
+    max_luminance: Fraction
+
+    def x265_string(self) -> str:
+        """As x265's ``master-display`` wants it: steps of 0.00002 and of 0.0001 cd/m²."""
+
+        def point(xy: tuple[Fraction, Fraction]) -> str:
+            return f"({round(xy[0] * 50000)},{round(xy[1] * 50000)})"
+
+        light = f"({round(self.max_luminance * 10000)},{round(self.min_luminance * 10000)})"
+        return (
+            f"G{point(self.green)}B{point(self.blue)}R{point(self.red)}"
+            f"WP{point(self.white)}L{light}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HdrMetadata:
+    """Static HDR metadata; ``max_cll`` and ``max_fall`` in cd/m², None where absent."""
+
+    mastering: MasteringDisplay | None
+    max_cll: int | None
+    max_fall: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """Any stream: ``kind`` is video, audio, subtitle, data, attachment or unknown."""
+
+    index: int
+    kind: str
+    codec: str | None
+    language: str | None
+    title: str | None
+    disposition: tuple[str, ...]
+    start: Fraction | None
+    duration: Fraction | None
+    metadata: dict[str, str] = field(hash=False)
+
+    @property
+    def is_default(self) -> bool:
+        return "default" in self.disposition
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo(StreamInfo):
+    sample_rate: int
+    channels: int
+    layout: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo(StreamInfo):
+    """The picture stream.
+
+    ``pix_fmt`` is the decoder's; frames come in ``planar_format`` with ``bit_depth`` bits (see
+    planes.py). ``rotation`` is what players turn the picture by, in degrees counter-clockwise, from
+    ``display_matrix`` (nine numbers, as FFmpeg has them; a mirrored picture shows only there);
+    frames come unrotated. ``frame_rate`` is the average; ``frames`` is the container's count, None
+    where it has none.
+    """
+
+    width: int
+    height: int
+    pix_fmt: str
+    planar_format: str
+    bit_depth: int
+    time_base: Fraction
+    frame_rate: Fraction
+    frames: int | None
+    sample_aspect_ratio: Fraction | None
+    rotation: int
+    display_matrix: tuple[int, ...] | None
+    color: ColorTags
+    hdr: HdrMetadata | None
+    interlaced: bool
+    timecode: str | None
+    dolby_vision: bool
+    has_dynamic_hdr: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    start: Fraction
+    end: Fraction
+    title: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """A probed file. Times and durations are in seconds."""
+
+    path: Path
+    container: str
+    size_bytes: int
+    start: Fraction
+    duration: Fraction | None
+    video: VideoInfo | None
+    audio: tuple[AudioInfo, ...]
+    others: tuple[StreamInfo, ...]
+    chapters: tuple[Chapter, ...]
+    metadata: dict[str, str] = field(hash=False)
