@@ -220,4 +220,5 @@ class MelWindows(Sequence[Mel]):
 
 def _starts(steps: npt.NDArray[np.floating], offset_ms: float) -> npt.NDArray[np.int64]:
     # Adding zero is exact, so without an offset the published rule holds to the bit.
-    return np.floor(steps + offset_ms / 1000 * MEL_STEPS_PER_SECOND).astype(np.int64)
+    moved = np.floor(steps + offset_ms / 1000 * MEL_STEPS_PER_SECOND)
+    return np.asarray(moved, np.int64)
