@@ -11,7 +11,6 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
 
 from infra import checkpoints
 from infra.checkpoints import Checkpoint, State
@@ -38,7 +37,8 @@ def list_models(as_json: bool) -> None:
         for entry in checkpoints.REGISTRY.values():
             click.echo(json.dumps(_describe(entry, checkpoints.state(entry))))
         return
-    Console(soft_wrap=True).print(_table())
+    for line in _table():
+        click.echo(line)
 
 
 @models.command()
@@ -121,19 +121,18 @@ def _describe(entry: Checkpoint, state: State) -> dict[str, Any]:
     }
 
 
-def _table() -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("name", "size", "licence", "state", "path"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading == "size" else "left")
+def _table() -> list[str]:
+    """Lines with aligned columns. Not rich's table: that cuts paths to fit the terminal."""
+    rows = [("name", "size", "state", "licence", "path")]
     for entry in checkpoints.REGISTRY.values():
-        table.add_row(
-            entry.name,
-            f"{entry.size / 1e6:.1f} MB",
-            entry.licence.name,
-            checkpoints.state(entry).value,
-            str(entry.path),
-        )
-    return table
+        size = f"{entry.size / 1e6:.1f} MB"
+        state = checkpoints.state(entry).value
+        rows.append((entry.name, size, state, entry.licence.name, str(entry.path)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 @contextlib.contextmanager
