@@ -10,10 +10,14 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
 
 from pipeline.errors import UnreadableMediaError
 
@@ -144,6 +148,42 @@ def open_media(
         raise UnreadableMediaError(f"{one_line(path)}: {_why_unopened(path, error)}") from None
     with container:
         yield container
+
+
+def picture_stream(container: InputContainer) -> VideoStream | None:
+    """The stream that is the film: the first that is no cover art, a default one before others."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    chosen = [s for s in streams if s.disposition & Disposition.default]
+    return next(iter(chosen or streams), None)
+
+
+def picture_packets(
+    path: Path | str, container: InputContainer, stream: VideoStream
+) -> Iterator["av.Packet[VideoStream]"]:
+    """The stream's packets in decoding order; the last is empty and tells a decoder to flush.
+
+    Where the file is damaged beyond reading on, it ends, as it does in players.
+
+    Raises:
+        UnreadableMediaError: reading failed for another reason.
+    """
+    packets = container.demux(stream)
+    packet: av.Packet[VideoStream] | None
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.InvalidDataError:
+            packet = None
+        except (av.FFmpegError, OSError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise UnreadableMediaError(f"{one_line(path)}: cannot be read on: {reason}") from None
+        if packet is None or not packet.size:
+            break
+        yield packet
+    # The type is a stream's only once it is set.
+    flush = cast("av.Packet[VideoStream]", av.Packet())
+    flush.stream, flush.time_base = stream, stream.time_base or Fraction(1, av.time_base)
+    yield flush
 
 
 def _why_unopened(path: Path, error: Exception) -> str:

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+#: For a file that does not say, as one frame cannot.
+DEFAULT_FRAME_RATE = Fraction(25)
+
 #: AVCOL_*_UNSPECIFIED for space, primaries and transfer; for the range it is 0.
 UNSPECIFIED = 2
 UNSPECIFIED_RANGE = 0

@@ -20,6 +20,7 @@ RGB, palette (alpha dropped)      yuv444p at its depth (10 or 12 above 8), BT.70
 """
 
 from functools import cache
+from typing import Any
 
 import av
 import numpy as np
@@ -119,7 +120,7 @@ def plane_arrays(frame: av.VideoFrame) -> list[Plane]:
 
 def _plane_array(plane: VideoPlane, dtype: type[np.uint8 | np.uint16]) -> Plane:
     # Lines may be longer than the picture is wide, and may run upwards in memory.
-    lines: Plane = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
+    lines: NDArray[Any] = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
     if plane.line_size < 0:
         lines = lines[::-1]
     return lines[:, : plane.width]

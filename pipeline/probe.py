@@ -19,8 +19,9 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import UnreadableMediaError, UnusableMediaError
-from pipeline.media import check_regular_file, one_line, open_media
+from pipeline.media import check_regular_file, one_line, open_media, picture_stream
 from pipeline.mediainfo import (
+    DEFAULT_FRAME_RATE,
     UNSPECIFIED,
     AudioInfo,
     Chapter,
@@ -32,6 +33,7 @@ from pipeline.mediainfo import (
     VideoInfo,
 )
 from pipeline.planes import bit_depth, planar_format
+from pipeline.wholeness import require_whole
 
 __all__ = [
     "AudioInfo",
@@ -42,7 +44,6 @@ __all__ = [
     "MediaInfo",
     "StreamInfo",
     "VideoInfo",
-    "picture_stream",
     "probe",
     "require_dialogue",
     "require_source",
@@ -57,9 +58,6 @@ MIN_SIDE = 16
 
 #: Packets of the picture stream that are tried for a first frame before giving up.
 FIRST_FRAME_PACKETS = 300
-
-#: For a file that does not say, as one frame cannot.
-DEFAULT_FRAME_RATE = Fraction(25)
 
 #: AVCodecContext.field_order: 0 unknown, 1 progressive, above that interlaced of some kind.
 _PROGRESSIVE_FIELD_ORDER = 1
@@ -82,7 +80,8 @@ def probe(path: Path | str) -> MediaInfo:
     with open_media(path) as container:
         picture = picture_stream(container)
         if picture is not None:
-            _require_whole(path, picture, size)
+            _require_decodable(path, picture)
+            require_whole(path, picture, size)
         video = None if picture is None else _video_info(path, container, picture)
         streams = [s for s in container.streams if s is not picture]
         return MediaInfo(
@@ -101,13 +100,6 @@ def probe(path: Path | str) -> MediaInfo:
             chapters=_chapters(container),
             metadata=dict(container.metadata),
         )
-
-
-def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The stream that is the film: the first that is no cover art, a default one before others."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    chosen = [s for s in streams if s.disposition & Disposition.default]
-    return next(iter(chosen or streams), None)
 
 
 def require_source(info: MediaInfo) -> VideoInfo:
@@ -146,19 +138,11 @@ def require_dialogue(info: MediaInfo) -> AudioInfo:
     return next((s for s in usable if s.is_default), usable[0])
 
 
-def _require_whole(path: Path, stream: VideoStream, size: int) -> None:
-    """An MP4 whose index points past its end was cut short; the rest of the film is not there."""
-    if stream.codec_context is None:
-        raise UnreadableMediaError(f"{one_line(path)}: no decoder for its picture's codec")
+def _require_decodable(path: Path, stream: VideoStream) -> None:
     if stream.codec_tag in _ENCRYPTED_TAGS:
         raise UnreadableMediaError(f"{one_line(path)}: its picture is encrypted")
-    if not stream.container.format.name.startswith("mov"):
-        return
-    promised = max((e.pos + e.size for e in stream.index_entries), default=0)
-    if promised > size:
-        raise UnreadableMediaError(
-            f"{one_line(path)}: is cut short: {size} bytes, but its index reaches to {promised}"
-        )
+    if stream.codec_context is None:
+        raise UnreadableMediaError(f"{one_line(path)}: no decoder for its picture's codec")
 
 
 def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> av.VideoFrame:
@@ -250,7 +234,7 @@ def _hdr_metadata(frame: av.VideoFrame) -> HdrMetadata | None:
 
 
 def _mastering_display(frame: av.VideoFrame) -> MasteringDisplay | None:
-    """From AVMasteringDisplayMetadata: ten rationals (x, y of R, G, B, white; min; max), 2 flags."""
+    """From AVMasteringDisplayMetadata: x, y of R, G, B and white; darkest, brightest; 2 flags."""
     raw = _side_data_bytes(frame, SideDataType.MASTERING_DISPLAY_METADATA)
     if raw is None:
         return None
@@ -266,11 +250,12 @@ def _mastering_display(frame: av.VideoFrame) -> MasteringDisplay | None:
 def _common(stream: Stream) -> dict[str, Any]:
     tags = {key.lower(): value for key, value in stream.metadata.items()}
     language = tags.get("language")
+    kind: str | None = stream.type  # None where FFmpeg does not know
     base = stream.time_base or Fraction(1, av.time_base)
     start = None if stream.start_time is None else stream.start_time * base
     return {
         "index": stream.index,
-        "kind": stream.type or "unknown",
+        "kind": kind or "unknown",
         "codec": stream.codec_context.name if stream.codec_context else None,
         "language": None if language in (None, "und") else language,
         "title": tags.get("title"),
@@ -298,7 +283,7 @@ def _audio_info(stream: av.AudioStream) -> AudioInfo:
         return AudioInfo(**common, sample_rate=0, channels=0, layout="")
     return AudioInfo(
         **common,
-        sample_rate=stream.rate or 0,
+        sample_rate=stream.rate,
         channels=stream.channels,
         layout=stream.layout.name,
     )
