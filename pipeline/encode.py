@@ -7,8 +7,6 @@ The same frames therefore give the same bytes, wherever they stand and on whatev
 """
 
 import contextlib
-import errno
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +16,10 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
-from pipeline.errors import OutputError, ParameterError, StorageFullError
+from pipeline.errors import ParameterError
+from pipeline.mediainfo import HdrMetadata, VideoInfo
 from pipeline.planes import plane_arrays
-from pipeline.probe import HdrMetadata, VideoInfo
+from pipeline.publish import writing_errors
 
 Encoder = Literal["libx264", "libx265"]
 
@@ -205,17 +204,6 @@ class SegmentEncoder:
         with contextlib.suppress(av.FFmpegError, OSError):
             self._container.close()
         self.path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def writing_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says while a file is written into our errors."""
-    try:
-        yield
-    except OSError as error:  # PyAV's errors with an errno are OSErrors, too
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFullError(f"no space left on the device while writing {path}") from error
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _choose_settings(video: VideoInfo, crf: float | None, preset: str | None) -> _Settings:

@@ -20,10 +20,11 @@ import soxr
 from av.audio.stream import AudioStream
 
 from pipeline.commands import PROTOCOLS, ffmpeg_path, streaming
-from pipeline.encode import writing_errors
 from pipeline.errors import UnusableMediaError
 from pipeline.media import one_line
-from pipeline.probe import AudioInfo, MediaInfo, probe
+from pipeline.mediainfo import AudioInfo, MediaInfo
+from pipeline.probe import probe
+from pipeline.publish import writing_errors
 
 #: What mel and speech detection hear.
 WAVEFORM_RATE = 16_000
