@@ -28,8 +28,6 @@ from infra.errors import (
 #: Called with the bytes at hand and the bytes wanted.
 Progress = Callable[[int, int], None]
 
-CHUNK_BYTES = 1 << 18
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -231,8 +229,9 @@ class _Download:
         pace = _Pace(self.limits)
         try:
             # Raw: a body the server compressed against our wish fails the digest, and cannot
-            # unfold into more than was registered.
-            for piece in response.iter_raw(CHUNK_BYTES):
+            # unfold into more than was registered. And as it comes: pieces of a chosen size would
+            # be gathered where a cut loses them, and where a slow mirror goes unnoticed.
+            for piece in response.iter_raw():
                 if offset + len(piece) > self.size:
                     file.truncate(0)
                     raise _MirrorError(f"sends more than the {self.size} bytes of the file")
