@@ -267,7 +267,7 @@ def _remembered_digest(path: Path) -> str | None:
     try:
         stamp = json.loads(_stamp_path(path).read_text())
         digest = stamp.pop("sha256")
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return str(digest) if stamp == _identity(path) else None
 

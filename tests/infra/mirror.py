@@ -44,7 +44,7 @@ class Mirror(ThreadingHTTPServer):
     def __post_init__(self) -> None:
         self.released = threading.Event()
         super().__init__(("127.0.0.1", 0), MirrorHandler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def serve(self, path: str, *answers: Answer) -> str:
         """Have ``path`` answered so; returns its address."""
