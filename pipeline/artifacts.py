@@ -80,7 +80,7 @@ class Store:
     @contextlib.contextmanager
     def writing(self, key: str, suffix: str = "") -> Iterator[Path]:
         """A temporary file to write; it gets its name only when the block ends well."""
-        with self._temporary(suffix) as temporary:
+        with self.temporary(suffix) as temporary:
             yield temporary
             _flush_to_disk(temporary)
             temporary.replace(self.path(key, suffix))
@@ -88,7 +88,7 @@ class Store:
     @contextlib.contextmanager
     def writing_folder(self, key: str) -> Iterator[Path]:
         """As :meth:`writing`, for an artifact of several files."""
-        with self._temporary("") as temporary:
+        with self.temporary("") as temporary:
             temporary.mkdir()
             yield temporary
             for file in temporary.iterdir():
@@ -96,12 +96,20 @@ class Store:
             temporary.replace(self.path(key))
 
     @contextlib.contextmanager
-    def _temporary(self, suffix: str) -> Iterator[Path]:
+    def temporary(self, suffix: str) -> Iterator[Path]:
+        """A name for what is needed only inside the block; a killed run's are removed later."""
         name = tempfile.mktemp(prefix=".tmp-", suffix=suffix, dir=self.root)  # noqa: S306 -- the folder is locked
         try:
             yield Path(name)
         finally:
             _remove(Path(name))
+
+    def __getstate__(self) -> Path:
+        """Sent to another process without the lock: that stays with the one who opened it."""
+        return self.root
+
+    def __setstate__(self, root: Path) -> None:
+        self.root = root
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""A segment from source frames to dubbed frames: the one place where a frame meets its mouth.
+"""Render: from source frames to dubbed, encoded segments; where a frame meets its mouth.
 
 ::
 
@@ -8,23 +8,143 @@ The first two run ahead in threads of their own. Nothing here remembers anything
 the next, so where the film is cut into segments never shows.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.artifacts import Store, artifact_key
 from pipeline.composite import paste_mouth, read_crop
+from pipeline.encode import SEGMENT_SUFFIX, SegmentEncoder
+from pipeline.fanout import Advance, for_each_segment
+from pipeline.frames import read_frames
+from pipeline.mediainfo import VideoInfo
 from pipeline.networks import Network
-from pipeline.options import Blend
+from pipeline.networks.build import build_network
+from pipeline.options import Blend, DubOptions, NetworkChoice
 from pipeline.prefetch import prefetch
-from pipeline.probe import VideoInfo
+from pipeline.prepare import Dialogue, Source
+from pipeline.timeline import Timeline
 from pipeline.tracks import TrackedFace, Tracks
+
+#: Raised when what the stage writes changes.
+RENDER_VERSION = 1
 
 #: Batches waiting between two threads: enough that neither waits for the other.
 _BATCHES_AHEAD = 1
+
+#: Frames of one batch may hold this many bytes; large pictures make small batches.
+_BATCH_BYTES = 96 << 20
+
+
+@dataclass(frozen=True)
+class RenderTask:
+    """All that determines the rendered segments, in a form that can be sent to a process."""
+
+    source: Source
+    dialogue: Dialogue
+    tracks: Tracks
+    timeline: Timeline
+    network: NetworkChoice
+    options: DubOptions
+    store: Store
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """Output frames [start, end) of each rendered segment.
+
+        Where the output shows the source frame by frame, they are the source's segments, so that
+        each is read from one object; the rest is cut evenly.
+        """
+        shown, total = self.timeline.source_index, len(self.timeline)
+        differs = np.flatnonzero(shown != np.arange(total))
+        same = int(differs[0]) if len(differs) else total
+        length = max(1, round(self.options.segment_seconds * self.source.plan.frame_rate))
+        starts = {s.start for s in self.source.segments if s.start < same}
+        starts |= set(range(same, total, length)) | {0}
+        ordered = sorted(starts)
+        return list(zip(ordered, [*ordered[1:], total], strict=True))
+
+
+def render_source(task: RenderTask, workers: int, advance: Advance) -> list[Path]:
+    """Render all output segments; those rendered earlier are kept.
+
+    Returns:
+        The encoded segments, in order.
+    """
+    network = build_network(task.network)
+    keys = [_key(task, network.digest, *each) for each in task.ranges()]
+    missing = []
+    for index, (start, end) in enumerate(task.ranges()):
+        if task.store.has(keys[index], SEGMENT_SUFFIX):
+            advance(end - start)
+        else:
+            missing.append(index)
+    for_each_segment(_Renderer, task, missing, workers, advance)
+    return [task.store.path(key, SEGMENT_SUFFIX) for key in keys]
+
+
+class _Renderer:
+    """Renders segment after segment; network and sound are made ready once a process."""
+
+    def __init__(self, task: RenderTask) -> None:
+        self._task = task
+        self._ranges = task.ranges()
+        self._network = build_network(task.network)
+        times, frame_rate = task.timeline.seconds(task.options.mel_offset_ms)
+        self._features = self._network.hear(task.dialogue.sound(), times, frame_rate)
+
+    def __call__(self, index: int, advance: Advance) -> None:
+        task, (start, end) = self._task, self._ranges[index]
+        options, source, timeline = task.options, task.source, task.timeline
+        shown = timeline.source_index[start:end]
+        frames = read_frames(source.objects, source.plan, source.segments, shown)
+        numbered = zip(range(start, end), shown.tolist(), frames, strict=True)
+        dubbed = render_frames(
+            numbered, source.video, task.tracks, self._network, self._features, options.blend
+        )
+        key = _key(task, self._network.digest, start, end)
+        with (
+            task.store.writing(key, SEGMENT_SUFFIX) as path,
+            SegmentEncoder(path, source.video, crf=options.crf, preset=options.preset) as encoder,
+        ):
+            for output_index, frame in enumerate(dubbed, start):
+                frame.pts = int(timeline.pts[output_index])
+                encoder.encode(frame)
+                advance(1)
+
+
+def _key(task: RenderTask, network: str, start: int, end: int) -> str:
+    options = task.options
+    return artifact_key(
+        "render",
+        RENDER_VERSION,
+        source=task.source.digest,
+        dialogue=task.dialogue.digest,
+        network=network,
+        mel_offset_ms=options.mel_offset_ms,
+        blend=options.blend,
+        crf=options.crf,
+        preset=options.preset,
+        frames=_digest_frames(task, start, end),
+    )
+
+
+def _digest_frames(task: RenderTask, start: int, end: int) -> str:
+    """Hex digest of what is shown when in the output frames [start, end), and of whom is dubbed."""
+    shown = task.timeline.source_index[start:end]
+    digest = hashlib.sha256(str(start).encode())
+    digest.update(shown.astype(np.int64).tobytes())
+    digest.update(task.timeline.pts[start:end].astype(np.int64).tobytes())
+    for source_index in shown.tolist():
+        for face in task.tracks.faces_at(source_index):
+            digest.update(f"{source_index} {face.box}".encode())
+            digest.update(face.landmarks.astype(np.float32).tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,327 @@
+"""`lipfarm dub` as a person runs it: a process, real files, one line for whatever is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+LIMIT = 240
+
+
+def run_dub(*arguments: str | Path, **settings: Any) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "lipfarm", "dub", *map(str, arguments)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT, **settings)  # noqa: TID251
+
+
+def write_speechless(path: Path, seconds: float = 0.5, *, value: float = 0.0) -> Path:
+    soundfile.write(path, np.full(int(16000 * seconds), value, np.float32), 16000, subtype="FLOAT")
+    return path
+
+
+def write_film(path: Path, frames: int = 5, size: tuple[int, int] = (64, 64)) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        grey = np.full((size[1], size[0], 3), 90, np.uint8)
+        for i in range(frames):
+            frame = av.VideoFrame.from_ndarray(grey + np.uint8(i), format="bgr24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return write_film(tmp_path / "film.mp4")
+
+
+@pytest.fixture
+def dialogue(tmp_path: Path) -> Path:
+    return write_speechless(tmp_path / "dialogue.wav")
+
+
+def assert_one_clear_error(
+    result: subprocess.CompletedProcess[str], status: int, *words: str, output: Path
+) -> None:
+    assert result.returncode == status, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("lipfarm: ")]
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert not result.stderr.splitlines()[-1].startswith("lipfarm: a bug")
+    for word in words:
+        assert word in lines[0], lines[0]
+    left = [p.name for p in output.parent.iterdir() if output.name in p.name]
+    assert left == [], "a partial output was left"
+
+
+def make_text(path: Path) -> Path:
+    path.write_text("not a film at all\n" * 100)
+    return path
+
+
+def make_truncated(path: Path) -> Path:
+    whole = write_film(path.with_name("whole.mp4"), 50)
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    return path
+
+
+def make_empty(path: Path) -> Path:
+    path.write_bytes(b"")
+    return path
+
+
+def make_missing(path: Path) -> Path:
+    return path
+
+
+def make_pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def make_playlist(path: Path) -> Path:
+    path.write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (make_missing, "no such file"),
+        (make_empty, "empty"),
+        (make_text, "media"),
+        (make_truncated, "cut short"),
+        (make_pipe, "pipe"),
+        (make_playlist, ""),
+    ],
+)
+def test_unusable_film_is_one_clear_error(
+    make: Any, word: str, dialogue: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out" / "dubbed.mp4"
+    output.parent.mkdir()
+    bad = make(tmp_path / "bad.mp4")
+    result = run_dub("--video", bad, "--audio", dialogue, "--output", output)
+    assert_one_clear_error(result, 3, "bad.mp4", word, output=output)
+
+
+def test_empty_folder_of_frames_is_one_clear_error(dialogue: Path, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    output = tmp_path / "dubbed.mp4"
+    result = run_dub("--video", tmp_path / "frames", "--audio", dialogue, "--output", output)
+    assert_one_clear_error(result, 3, "frames", output=output)
+
+
+@pytest.mark.parametrize(("make", "word"), [(make_missing, "no such file"), (make_text, "")])
+def test_unusable_dialogue_is_one_clear_error(
+    make: Any, word: str, film: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "dubbed.mp4"
+    bad = make(tmp_path / "bad.wav")
+    result = run_dub("--video", film, "--audio", bad, "--output", output)
+    assert_one_clear_error(result, 3, "bad.wav", word, output=output)
+
+
+def test_dialogue_without_sound_is_one_clear_error(film: Path, tmp_path: Path) -> None:
+    output = tmp_path / "dubbed.mp4"
+    silent = write_film(tmp_path / "mute.mp4")
+    result = run_dub("--video", film, "--audio", silent, "--output", output)
+    assert_one_clear_error(result, 3, "mute.mp4", "sound", output=output)
+
+
+def test_zero_length_dialogue_is_one_clear_error(film: Path, tmp_path: Path) -> None:
+    output = tmp_path / "dubbed.mp4"
+    empty = write_speechless(tmp_path / "empty.wav", 0.0)
+    result = run_dub("--video", film, "--audio", empty, "--output", output)
+    assert_one_clear_error(result, 3, "empty.wav", output=output)
+
+
+def test_samples_that_are_no_numbers_do_not_stop_a_dub(film: Path, tmp_path: Path) -> None:
+    nan = write_speechless(tmp_path / "nan.wav", value=float("nan"))
+    output = tmp_path / "dubbed.mp4"
+    result = run_dub("--video", film, "--audio", nan, "--output", output)
+    assert result.returncode == 0, result.stderr
+    assert output.exists()
+
+
+@pytest.mark.parametrize(("frames", "size"), [(1, (64, 64)), (3, (16, 16)), (3, (50, 38))])
+def test_smallest_films_are_dubbed(
+    frames: int, size: tuple[int, int], dialogue: Path, tmp_path: Path
+) -> None:
+    film = write_film(tmp_path / "small.mp4", frames, size)
+    output = tmp_path / "dubbed.mp4"
+    result = run_dub(
+        "--video", film, "--audio", dialogue, "--output", output, "--sync-mode", "cut_off"
+    )
+    assert result.returncode == 0, result.stderr
+    with av.open(str(output)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == frames
+
+
+def test_8k_film_is_dubbed(dialogue: Path, tmp_path: Path) -> None:
+    film = write_film(tmp_path / "large.mp4", 2, (8192, 4320))
+    output = tmp_path / "dubbed.mp4"
+    result = run_dub(
+        "--video", film, "--audio", dialogue, "--output", output, "--sync-mode", "cut_off"
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["two words", "quote's \"double\"", "line\nbreak", "-leading", "映画 фильм", "a:b", "%d", "$HOME;x"],
+)
+def test_any_file_name_works(name: str, film: Path, dialogue: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "names"
+    folder.mkdir()
+    odd_film = film.rename(folder / f"{name}.mp4")
+    odd_dialogue = dialogue.rename(folder / f"{name}.wav")
+    odd_output = folder / f"{name} dubbed.mkv"
+    result = run_dub(
+        f"--video={odd_film.name}",
+        f"--audio={odd_dialogue.name}",
+        f"--output={odd_output.name}",
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )
+    assert result.returncode == 0, result.stderr
+    assert {p.name for p in folder.iterdir()} == {odd_film.name, odd_dialogue.name, odd_output.name}
+
+
+def test_output_in_a_missing_folder_is_one_clear_error(
+    film: Path, dialogue: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "missing" / "dubbed.mp4"
+    result = run_dub("--video", film, "--audio", dialogue, "--output", output)
+    assert result.returncode == 5
+    assert result.stderr.count("\n") == 1
+    assert not output.parent.exists()
+
+
+def test_output_of_another_kind_is_one_clear_error(
+    film: Path, dialogue: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "dubbed.txt"
+    result = run_dub("--video", film, "--audio", dialogue, "--output", output)
+    assert_one_clear_error(result, 5, ".mkv", output=output)
+
+
+def test_input_as_output_is_one_clear_error(film: Path, dialogue: Path) -> None:
+    before = film.read_bytes()
+    result = run_dub("--video", film, "--audio", dialogue, "--output", film)
+    assert result.returncode == 5
+    assert film.read_bytes() == before
+
+
+def test_missing_checkpoint_says_how_to_get_one(
+    film: Path, dialogue: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "dubbed.mp4"
+    result = run_dub(
+        "--video", film, "--audio", dialogue, "--output", output, "--network", "wav2lip",
+        env=os.environ | {"LIPFARM_CHECKPOINTS_DIR": str(tmp_path / "none")},
+    )  # fmt: skip
+    assert_one_clear_error(result, 4, "lipfarm models pull", output=output)
+
+
+def test_wrong_checkpoint_is_one_clear_error(film: Path, dialogue: Path, tmp_path: Path) -> None:
+    output = tmp_path / "dubbed.mp4"
+    wrong = make_text(tmp_path / "wrong.pth")
+    result = run_dub(
+        "--video", film, "--audio", dialogue, "--output", output, "--checkpoint", wrong
+    )
+    assert_one_clear_error(result, 4, "wrong.pth", output=output)
+
+
+def test_code_in_a_checkpoint_never_runs(film: Path, dialogue: Path, tmp_path: Path) -> None:
+    import pickle  # noqa: PLC0415, S403, TID251 -- to make the attack, not to read one
+    import zipfile  # noqa: PLC0415
+
+    trace = tmp_path / "trace"
+
+    class Attack:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (trace,))
+
+    evil = tmp_path / "evil.pth"
+    with zipfile.ZipFile(evil, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({"state_dict": Attack()}))
+        archive.writestr("archive/version", "3\n")
+    output = tmp_path / "dubbed.mp4"
+    result = run_dub("--video", film, "--audio", dialogue, "--output", output, "--checkpoint", evil)
+    assert_one_clear_error(result, 4, "evil.pth", output=output)
+    assert not trace.exists()
+
+
+def test_json_is_events_and_nothing_else(film: Path, dialogue: Path, tmp_path: Path) -> None:
+    output, report = tmp_path / "dubbed.mp4", tmp_path / "report.json"
+    result = run_dub(
+        "--video", film, "--audio", dialogue, "--output", output, "--report", report, "--json"
+    )
+    assert result.returncode == 0, result.stderr
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    assert events[-1]["event"] == "completed"
+    assert events[-1]["report"] == json.loads(report.read_text())
+    stages = [e["stage"] for e in events if e["event"] == "stage.completed"]
+    assert stages == ["prepare", "detect", "track", "render", "stitch"]
+
+
+def test_error_is_an_event_with_json(dialogue: Path, tmp_path: Path) -> None:
+    result = run_dub(
+        "--video", tmp_path / "x.mp4", "--audio", dialogue, "--output", tmp_path / "o.mp4", "--json"
+    )
+    event = json.loads(result.stdout.splitlines()[-1])
+    assert event["event"] == "failed"
+    assert event["code"] == "media_unreadable"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
+)
+def test_interrupted_run_leaves_nothing_but_what_it_can_continue(
+    sent: signal.Signals, status: int, clips: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "dubbed.mkv"
+    argv = [sys.executable, "-m", "lipfarm", "dub", "--video", str(clips / "film.mkv"),
+            "--audio", str(clips / "dialogue_en.flac"), "--output", str(output),
+            "--segment-seconds", "5"]  # fmt: skip
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + LIMIT
+        while not list(tmp_path.glob(".*/render-*")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(sent)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == status, stderr
+    assert "Traceback" not in stderr
+    assert not output.exists()
+    assert list(tmp_path.glob(".*/render-*")), "finished segments stay, to continue from"
+
+
+def test_full_disk_is_one_clear_error(film: Path, dialogue: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(  # noqa: S603, TID251
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)],  # noqa: S607
+        capture_output=True,
+        timeout=30,
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small tmpfs")
+    try:
+        output = disk / "dubbed.mp4"
+        result = run_dub("--video", film, "--audio", dialogue, "--output", output)
+        assert result.returncode == 6, result.stderr
+        assert result.stderr.count("\n") <= 3
+        assert not output.exists()
+    finally:
+        subprocess.run(["umount", str(disk)], timeout=30, check=True)  # noqa: S603, S607, TID251
