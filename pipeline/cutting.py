@@ -15,16 +15,20 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 from av.video.stream import VideoStream
 
 from pipeline.errors import OutputError, StorageFullError, UnreadableMediaError
 from pipeline.media import VIDEO_DEMUXERS, one_line, open_media, picture_packets, picture_stream
 from pipeline.plan import Segment, SourcePlan
 
-#: NUT keeps any time base exactly, needs no index at its end and takes every codec FFmpeg has.
-OBJECT_FORMAT = "nut"
-OBJECT_SUFFIX = ".nut"
+#: Object formats by suffix. NUT keeps any time base exactly and needs no index at its end, but has
+#: no name for the codecs that only ever lived in QuickTime and MXF.
+NUT, MOV = ".nut", ".mov"
+OBJECT_FORMATS = {NUT: "nut", MOV: "mov"}
+MOV_CODECS = frozenset({"prores", "dnxhd"})
+
+#: The tag of an object that says how far its times were moved, in ticks of the source's time base.
+ORIGIN_TAG = "comment"
 
 
 @dataclass
@@ -68,6 +72,7 @@ def _plan_objects(
     plan: SourcePlan, segments: tuple[Segment, ...], directory: Path
 ) -> dict[int, _Span]:
     """By anchor: from the anchor's packet to the last one that any of its frames needs."""
+    suffix = MOV if plan.codec in MOV_CODECS else NUT
     objects: dict[int, _Span] = {}
     for segment in segments:
         # Nothing says that what comes before the first keyframe is of no use: take it along.
@@ -77,7 +82,7 @@ def _plan_objects(
             last = len(plan.packet_pts) - 1
         shared = objects.setdefault(
             segment.anchor,
-            _Span(directory / f"anchor-{segment.anchor:08d}{OBJECT_SUFFIX}", first, last),
+            _Span(directory / f"anchor-{segment.anchor:08d}{suffix}", first, last),
         )
         shared.last = max(shared.last, last)
     return objects
@@ -99,9 +104,7 @@ def _keep_whole(path: Path, directory: Path) -> Path:
 def _copy_packets(path: Path | str, plan: SourcePlan, spans: list[_Span]) -> None:
     """One pass over the source; every packet goes to each object whose span it lies in."""
     waiting, writing = spans[::-1], list[_Writer]()
-    # Objects count from 0, and decoding times are made anew: not every container stores them.
-    pts = plan.packet_pts - plan.origin
-    dts = np.sort(pts) - plan.reorder_delay
+    dts = plan.packet_dts
     with open_media(path, VIDEO_DEMUXERS) as container:
         stream = picture_stream(container)
         assert stream is not None  # noqa: S101 -- the plan was made from it
@@ -109,9 +112,9 @@ def _copy_packets(path: Path | str, plan: SourcePlan, spans: list[_Span]) -> Non
         try:
             for position, packet in enumerate(packets):
                 while waiting and waiting[-1].first == position:
-                    writing.append(_Writer(waiting.pop(), stream))
+                    writing.append(_Writer(waiting.pop(), stream, int(dts[position])))
                 for writer in writing:
-                    writer.write(packet, int(pts[position]), int(dts[position]), plan.time_base)
+                    writer.write(packet, int(plan.packet_pts[position]), int(dts[position]))
                 for finished in [w for w in writing if w.span.last == position]:
                     finished.finish()
                     writing.remove(finished)
@@ -126,19 +129,30 @@ def _copy_packets(path: Path | str, plan: SourcePlan, spans: list[_Span]) -> Non
 class _Writer:
     """One object being written, under a name of its own until it is complete."""
 
-    def __init__(self, span: _Span, template: VideoStream) -> None:
+    def __init__(self, span: _Span, template: VideoStream, origin: int) -> None:
         self.span = span
+        self._origin = origin
+        self._time_base = template.time_base or Fraction(1, av.time_base)
         self._unfinished = span.path.with_name(f".{span.path.name}.unfinished")
-        self._container = av.open(str(self._unfinished), "w", format=OBJECT_FORMAT)
+        object_format = OBJECT_FORMATS[span.path.suffix]
+        options = {}
+        if span.path.suffix == MOV:
+            options["video_track_timescale"] = str(self._time_base.denominator)
+        self._container = av.open(
+            str(self._unfinished), "w", format=object_format, container_options=options
+        )
+        self._container.metadata[ORIGIN_TAG] = str(origin)
         # opaque: the decoder's codec serves as template, an encoder need not exist.
         self._stream = self._container.add_stream_from_template(template, opaque=True)
+        if span.path.suffix == MOV and template.codec_tag.strip("\0"):
+            # ProRes tells its depth by the tag.
+            self._stream.codec_context.codec_tag = template.codec_tag
 
-    def write(
-        self, packet: "av.Packet[VideoStream]", pts: int, dts: int, time_base: Fraction
-    ) -> None:
+    def write(self, packet: "av.Packet[VideoStream]", pts: int, dts: int) -> None:
         packet.stream = self._stream
         # Muxing rescales the packet in place, and another object may have had it before.
-        packet.pts, packet.dts, packet.time_base = pts, dts, time_base
+        packet.pts, packet.dts = pts - self._origin, dts - self._origin
+        packet.time_base = self._time_base
         self._container.mux_one(packet)
 
     def finish(self) -> None:

@@ -7,7 +7,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipeline.cutting import OBJECT_FORMAT, OBJECT_SUFFIX
+from pipeline.cutting import OBJECT_FORMATS, ORIGIN_TAG
 from pipeline.errors import UnreadableMediaError, UnusableMediaError
 from pipeline.media import VIDEO_DEMUXERS, one_line, open_media, picture_packets, picture_stream
 from pipeline.mediainfo import DEFAULT_FRAME_RATE
@@ -79,17 +79,15 @@ def decode_range(
     earliest = None if start == 0 else int(plan.pts[start])
     latest = None if end == len(plan) else int(plan.pts[end])
     discarded = frozenset(plan.discarded.tolist())
-    with open_media(object_path, _demuxers(object_path)) as container:
+    demuxers = VIDEO_DEMUXERS if plan.is_whole else tuple(OBJECT_FORMATS.values())
+    with open_media(object_path, demuxers) as container:
+        origin = 0 if plan.is_whole else int(container.metadata[ORIGIN_TAG])
         for frame in _decode(object_path, container, threads):
-            pts = _restore(frame, plan, object_path)
+            pts = _restore(frame, plan, origin, object_path)
             if latest is not None and pts >= latest:
                 return
             if (earliest is None or pts >= earliest) and pts not in discarded:
                 yield _tagged(to_planar(frame), plan)
-
-
-def _demuxers(object_path: Path) -> tuple[str, ...]:
-    return (OBJECT_FORMAT,) if object_path.suffix == OBJECT_SUFFIX else VIDEO_DEMUXERS
 
 
 def _decode(path: Path | str, container: InputContainer, threads: int) -> Iterator[av.VideoFrame]:
@@ -120,7 +118,7 @@ def _frames_of(path: Path | str, packet: "av.Packet[VideoStream]") -> list[av.Vi
         raise UnreadableMediaError(f"{one_line(path)}: does not decode: {reason}") from None
 
 
-def _restore(frame: av.VideoFrame, plan: SourcePlan, object_path: Path) -> int:
+def _restore(frame: av.VideoFrame, plan: SourcePlan, origin: int, object_path: Path) -> int:
     """Give a decoded frame the source's time and colours; returns its pts."""
     if (frame.width, frame.height) != (plan.width, plan.height):
         raise UnusableMediaError(
@@ -129,7 +127,7 @@ def _restore(frame: av.VideoFrame, plan: SourcePlan, object_path: Path) -> int:
         )
     assert frame.pts is not None  # noqa: S101 -- _decode gave it one
     assert frame.time_base is not None  # noqa: S101 -- demuxed packets carry it
-    pts = frame.pts * frame.time_base / plan.time_base + (0 if plan.is_whole else plan.origin)
+    pts = frame.pts * frame.time_base / plan.time_base + origin
     frame.pts, frame.time_base = int(pts), plan.time_base
     return int(pts)
 

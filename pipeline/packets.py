@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pipeline.errors import UnreadableMediaError
+from pipeline.h264 import is_clean_entry
 from pipeline.media import VIDEO_DEMUXERS, one_line, open_media, picture_packets, picture_stream
 from pipeline.mediainfo import MediaInfo, VideoInfo
 from pipeline.plan import SourcePlan
@@ -26,26 +27,29 @@ __all__ = ["SourcePlan", "scan_packets"]
 #: Frames between two anchors, at least. Fewer would make detection start afresh too often.
 MIN_ANCHOR_DISTANCE = 12
 
+#: Codecs of which every packet is a picture by itself.
+INTRA_CODECS = frozenset(
+    {"prores", "dnxhd", "mjpeg", "dvvideo", "jpeg2000", "cfhd", "huffyuv", "ffvhuff"}
+)
+
 #: Codecs whose packets survive a stream copy into a segment object and decode the same from it.
 #: Others are kept as one piece.
-CUTTABLE_CODECS = frozenset(
-    {
-        "h264",
-        "hevc",
-        "mpeg4",
-        "mpeg2video",
-        "mpeg1video",
-        "prores",
-        "dnxhd",
-        "vp8",
-        "vp9",
-        "av1",
-        "libdav1d",
-        "mjpeg",
-        "ffv1",
-        "dvvideo",
-    }
-)
+CUTTABLE_CODECS = INTRA_CODECS | {
+    "h264",
+    "hevc",
+    "mpeg4",
+    "mpeg2video",
+    "mpeg1video",
+    "vp8",
+    "vp9",
+    "av1",
+    "libdav1d",
+    "ffv1",
+}
+
+#: Formats without presentation times. What FFmpeg makes up for them is not to be relied on where
+#: pictures are stored in another order than shown.
+_TIMELESS_DEMUXERS = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "obu", "mjpeg"})
 
 #: Packet side data that changes how all later packets decode, and that no segment object keeps.
 _STATEFUL_SIDE_DATA: tuple[PktSideDataT, ...] = ("new_extradata", "param_change", "palette")
@@ -63,10 +67,10 @@ def scan_packets(path: Path | str, info: MediaInfo) -> SourcePlan:
         UnusableMediaError: see :func:`pipeline.probe.require_source`.
     """
     video = require_source(info)
-    scan = _Scan(can_be_cut=video.codec in CUTTABLE_CODECS)
     with open_media(path, VIDEO_DEMUXERS) as container:
         stream = picture_stream(container)
         assert stream is not None  # noqa: S101 -- require_source saw it
+        scan = _Scan(video.codec, stream.codec_context.extradata, _can_be_cut(stream))
         for packet in picture_packets(path, container, stream):
             if packet.size:
                 scan.add(packet)
@@ -79,6 +83,8 @@ def scan_packets(path: Path | str, info: MediaInfo) -> SourcePlan:
 class _Scan:
     """What one pass over the packets saw, in decoding order: 10 bytes a packet."""
 
+    codec: str | None
+    extradata: bytes | None
     can_be_cut: bool
     pts: "array[int]" = field(default_factory=lambda: array("q"))
     key: bytearray = field(default_factory=bytearray)
@@ -94,8 +100,18 @@ class _Scan:
         if self.pts and any(packet.has_sidedata(kind) for kind in _STATEFUL_SIDE_DATA):
             self.can_be_cut = False
         self.pts.append(packet.pts or 0)
-        self.key.append(packet.is_keyframe)
+        self.key.append(packet.is_keyframe and self._is_entry(packet))
         self.discard.append(packet.is_discard)
+
+    def _is_entry(self, packet: "av.Packet[VideoStream]") -> bool:
+        return self.codec != "h264" or is_clean_entry(bytes(packet), self.extradata)
+
+
+def _can_be_cut(stream: VideoStream) -> bool:
+    context = stream.codec_context
+    in_shown_order = context.name in INTRA_CODECS or not context.has_b_frames
+    has_times = stream.container.format.name not in _TIMELESS_DEMUXERS
+    return context.name in CUTTABLE_CODECS and (in_shown_order or has_times)
 
 
 def _plan(scan: _Scan, video: VideoInfo) -> SourcePlan:
@@ -138,6 +154,7 @@ def _constants(video: VideoInfo) -> dict[str, Any]:
     return {
         "time_base": video.time_base,
         "frame_rate": video.frame_rate,
+        "codec": video.codec,
         "width": video.width,
         "height": video.height,
         "color": video.color,

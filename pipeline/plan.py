@@ -40,6 +40,7 @@ class SourcePlan:
     end: int  # pts at which the last frame ends
     time_base: Fraction
     frame_rate: Fraction
+    codec: str | None
     width: int
     height: int
     color: ColorTags
@@ -65,19 +66,20 @@ class SourcePlan:
     @property
     def discarded(self) -> NDArray[np.int64]:
         """(m - n,) times of packets to decode but not to show: those an edit list cuts away."""
+        if self.is_whole:
+            return np.empty(0, np.int64)
         shown = np.zeros(len(self.packet_pts), bool)
         shown[self.packets] = True
         return np.sort(self.packet_pts[~shown])
 
     @property
-    def origin(self) -> int:
-        """Added to an object's times it gives the source's; objects start at or above 0."""
-        return int(self.packet_pts.min()) - self.reorder_delay
+    def packet_dts(self) -> NDArray[np.int64]:
+        """(m,) times to decode at, strictly ascending and never after the packet's pts.
 
-    @property
-    def reorder_delay(self) -> int:
-        """Ticks by which decoding must run ahead of showing, so that no packet comes too late."""
-        return int((np.sort(self.packet_pts) - self.packet_pts).max(initial=0))
+        Made anew from the pts: not every container stores them, and not all that do are right.
+        """
+        in_order: NDArray[np.int64] = np.sort(self.packet_pts)
+        return in_order - (in_order - self.packet_pts).max(initial=0)
 
     def over(self, pts: NDArray[np.int64]) -> "SourcePlan":
         """The same source with only these frames, numbered anew."""
