@@ -98,8 +98,8 @@ def dub_film(order: Order, progress: Progress) -> Report:
             **describe_inputs(film, dialogue),
             **describe_output(order.output),
             **describe_choices(network, order.network, detector and detector.name, options),
-            **describe_frames(tracks, timeline),
             **facts,
+            **describe_frames(tracks, timeline),
             **describe_cost(meter, {"detect": len(source.plan), "render": len(timeline)}),
         }
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from pipeline.artifacts import Store, artifact_key
 from pipeline.composite import paste_mouth, read_crop
-from pipeline.encode import SEGMENT_SUFFIX, SegmentEncoder
+from pipeline.encode import SegmentEncoder
 from pipeline.fanout import Advance, for_each_segment
 from pipeline.frames import read_frames
 from pipeline.mediainfo import VideoInfo
@@ -34,6 +34,12 @@ from pipeline.tracks import TrackedFace, Tracks
 
 #: Raised when what the stage writes changes.
 RENDER_VERSION = 1
+
+#: Encoded segments are NUT files.
+SEGMENT_SUFFIX = ".nut"
+
+#: Times of a constant rate are rounded to ticks, sometimes twice.
+_RATE_TOLERANCE_TICKS = 1.5
 
 #: Batches waiting between two threads: enough that neither waits for the other.
 _BATCHES_AHEAD = 1
@@ -95,8 +101,7 @@ class _Renderer:
         self._task = task
         self._ranges = task.ranges()
         self._network = build_network(task.network)
-        times, frame_rate = task.timeline.seconds(task.options.mel_offset_ms)
-        self._features = self._network.hear(task.dialogue.sound(), times, frame_rate)
+        self._features = _hear(task, self._network)
 
     def __call__(self, index: int, advance: Advance) -> None:
         task, (start, end) = self._task, self._ranges[index]
@@ -116,6 +121,17 @@ class _Renderer:
                 frame.pts = int(timeline.pts[output_index])
                 encoder.encode(frame)
                 advance(1)
+
+
+def _hear(task: RenderTask, network: Network) -> Sequence[Any]:
+    """The sound of every output frame."""
+    times, sound = task.timeline.seconds, task.dialogue.sound()
+    if task.options.mel_offset_ms:
+        # Lips that are to be later hear what was said earlier.
+        return network.hear(sound, times - task.options.mel_offset_ms / 1000)
+    rate, tick = float(task.source.plan.frame_rate), float(task.source.plan.time_base)
+    is_constant = np.abs(times - np.arange(len(times)) / rate).max() < _RATE_TOLERANCE_TICKS * tick
+    return network.hear(sound, times, rate if is_constant else None)
 
 
 def _key(task: RenderTask, network: str, start: int, end: int) -> str:
@@ -182,7 +198,7 @@ def render_frames(
     shown = prefetch(_show(frames, video, tracks, network.batch_size), _BATCHES_AHEAD)
     spoken = prefetch(_speak(shown, network, features), _BATCHES_AHEAD)
     for batch, mouths in spoken:
-        yield from _composite(batch, mouths, video, blend)
+        yield from _composite(batch, mouths, video, network, blend)
 
 
 def _show(
@@ -192,18 +208,24 @@ def _show(
     batch_size: int,
 ) -> Iterator[_Batch]:
     """Cut out every face, and gather frames until the network has a batch to work on."""
+    longest = max(1, min(batch_size, _BATCH_BYTES // _frame_bytes(video)))
     batch: _Batch = []
-    faces_waiting = 0
+    waiting = 0
     for output_index, source_index, frame in frames:
         faces = tracks.faces_at(source_index)
-        crops = [read_crop(frame, face.box, video) for face in faces]
+        crops = [read_crop(frame, face.box, video.color, video.rotation) for face in faces]
         batch.append(_Shown(frame, output_index, faces, crops))
-        faces_waiting += len(faces)
-        if faces_waiting >= batch_size or len(batch) >= batch_size:
+        waiting += len(faces)
+        if waiting >= batch_size or len(batch) >= longest:
             yield batch
-            batch, faces_waiting = [], 0
+            batch, waiting = [], 0
     if batch:
         yield batch
+
+
+def _frame_bytes(video: VideoInfo) -> int:
+    """Of a decoded frame, generously: 4:4:4."""
+    return video.width * video.height * 3 * (2 if video.bit_depth > 8 else 1)
 
 
 def _speak(
@@ -211,20 +233,31 @@ def _speak(
 ) -> Iterator[tuple[_Batch, _Mouths]]:
     for batch in batches:
         crops = [crop for shown in batch for crop in shown.crops]
-        landmarks = [
-            face.landmarks - np.float32([face.box.x1, face.box.y1])
-            for shown in batch
-            for face in shown.faces
-        ]
+        landmarks = [_in_crop(face) for shown in batch for face in shown.faces]
         heard = [features[shown.output_index] for shown in batch for _ in shown.faces]
         yield batch, network.speak(crops, landmarks, heard) if crops else []
 
 
 def _composite(
-    batch: _Batch, mouths: _Mouths, video: VideoInfo, blend: Blend
+    batch: _Batch, mouths: _Mouths, video: VideoInfo, network: Network, blend: Blend
 ) -> Iterator[av.VideoFrame]:
     remaining = iter(mouths)
     for shown in batch:
         for face, crop in zip(shown.faces, shown.crops, strict=True):
-            paste_mouth(shown.frame, face.box, crop, next(remaining), video, blend, face.landmarks)
+            paste_mouth(
+                shown.frame,
+                face.box,
+                crop,
+                next(remaining),
+                _in_crop(face),
+                video.color,
+                rotation=video.rotation,
+                blend=blend,
+                match_color=not network.returns_native,
+            )
         yield shown.frame
+
+
+def _in_crop(face: TrackedFace) -> npt.NDArray[np.float32]:
+    """The landmarks in the crop's pixels."""
+    return face.landmarks - np.float32([face.box.x1, face.box.y1])
