@@ -236,7 +236,8 @@ def _x265_parameters(video: VideoInfo, size: tuple[int, int], *, lossless: bool)
     parameters = {"pools": str(ENCODER_THREADS), "frame-threads": "2", "open-gop": "0"}
     parameters |= {"info": "0", "log-level": "none", "repeat-headers": "0"}
     if size[0] * size[1] > LARGE_PICTURE:
-        parameters |= {"frame-threads": "1", "bframes": "0", "rc-lookahead": "1", "ref": "1"}
+        parameters |= {"frame-threads": "1", "bframes": "0", "rc-lookahead": "0", "ref": "1"}
+        parameters |= {"b-adapt": "0", "cutree": "0", "scenecut": "0"}
     if min(size) < _SMALL_SIDE:
         parameters |= {"ctu": "16", "min-cu-size": "8"}
     if lossless:

@@ -51,14 +51,14 @@ _STALE_TAGS = frozenset(
 _BRAND_TAGS = frozenset(("major_brand", "minor_version", "compatible_brands", "encoder"))
 
 
-def stitch(
+def stitch(  # noqa: PLR0917 -- files and times first, choices by name
     segments: Sequence[Path],
     timing: Timing,
     info: MediaInfo,
     dialogue: Path,
     output: Path,
-    *,
     work_dir: Path,
+    *,
     keep_audio: KeepAudio = "all",
     language: str | None = None,
     title: str = DUBBED_TITLE,
