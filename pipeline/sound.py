@@ -93,7 +93,7 @@ def decode_waveform(path: Path, out: Path, *, timeout: float | None = None) -> W
         UnusableMediaError: no sound, or not one sample of it.
         ToolError, StorageFullError, OutputError.
     """
-    decoder = _Decoder(path, channels=1, timeout=timeout)
+    decoder = _Decoder(path, timeout=timeout)
     written = 0
     with writing_errors(out), out.open("wb") as file:
         _write_npy_header(file, 0)
@@ -110,7 +110,7 @@ def write_waveform(path: Path, out: Path, *, timeout: float | None = None) -> Fr
 
     Errors as in :func:`decode_waveform`.
     """
-    decoder = _Decoder(path, channels=1, timeout=timeout)
+    decoder = _Decoder(path, timeout=timeout)
     with writing_errors(out), out.open("wb") as raw, wave.open(raw, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -122,7 +122,7 @@ def write_waveform(path: Path, out: Path, *, timeout: float | None = None) -> Fr
 
 def dialogue_duration(path: Path, *, timeout: float | None = None) -> Fraction:
     """The length of a file's default sound in seconds, counted by decoding; headers guess."""
-    decoder = _Decoder(path, channels=1, timeout=timeout)
+    decoder = _Decoder(path, timeout=timeout)
     for _ in decoder.blocks():
         pass
     return decoder.duration
@@ -199,17 +199,24 @@ def _exactly(blocks: Iterator[Samples], samples: int, channels: int) -> Iterator
 class _Decoder:
     """ffmpeg's decoder as blocks of interleaved float32, made finite, and counted.
 
-    ``repaired`` and ``duration`` hold once the blocks are used up.
+    Channels are the source's, two at most, unless asked otherwise. ``repaired`` and ``duration`` hold once the blocks are used up.
     """
 
     def __init__(
-        self, path: Path, *, channels: int, rate: int | None = None, timeout: float | None
+        self,
+        path: Path,
+        *,
+        channels: int | None = None,
+        rate: int | None = None,
+        timeout: float | None,
     ) -> None:
         info = probe(path)
         self.audio = choose_audio(info)
         self.rate = rate or self.audio.sample_rate
+        # More than two are mixed down by ffmpeg, which knows where the dialogue is in 5.1.
+        self.channels = channels or min(self.audio.channels, 2)
         self.repaired = 0
-        self._path, self._channels, self._samples = path, channels, 0
+        self._path, self._samples = path, 0
         length = float(self.audio.duration or info.duration or 0)
         self._timeout = timeout or (
             _DECODE_FLOOR_SECONDS + length + info.size_bytes / _BYTES_PER_SECOND
@@ -221,9 +228,9 @@ class _Decoder:
 
     def blocks(self) -> Iterator[Samples]:
         with streaming(self._argv(), timeout=self._timeout) as stdout:
-            while raw := stdout.read(BLOCK_SAMPLES * self._channels * 4):
+            while raw := stdout.read(BLOCK_SAMPLES * self.channels * 4):
                 block = np.frombuffer(raw, "<f4")
-                self._samples += len(block) // self._channels
+                self._samples += len(block) // self.channels
                 yield self._finite(block)
         if not self._samples:
             raise UnusableMediaError(f"{one_line(self._path)}: its sound has not one sample")
@@ -243,7 +250,7 @@ class _Decoder:
             "pipe:1",
             format="f32le",
             acodec="pcm_f32le",
-            ac=self._channels,
+            ac=self.channels,
             ar=self.rate,
         ).global_args("-nostdin", "-hide_banner", "-loglevel", "error")
         argv: list[str] = ffmpeg.compile(output, cmd=ffmpeg_path())
@@ -260,7 +267,9 @@ def _resampled(decoder: _Decoder) -> Iterator[Samples]:
     resampler = soxr.ResampleStream(decoder.rate, WAVEFORM_RATE, 1, dtype="float32", quality="HQ")
     written = 0
     for block in decoder.blocks():
-        out = resampler.resample_chunk(block)
+        # The mean, as librosa has it; ffmpeg's own mono is 3 dB louder.
+        mono = block.reshape(-1, decoder.channels).mean(axis=1)
+        out = resampler.resample_chunk(mono)
         written += len(out)
         yield out
     wanted = math.ceil(decoder.duration * WAVEFORM_RATE)
