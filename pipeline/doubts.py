@@ -24,6 +24,7 @@ class Reason(IntEnum):
     LOST = 10
     TOO_SMALL = 11
     MOUTH_OUT = 12
+    CUT = 13
 
     @property
     def passes(self) -> bool:
@@ -38,12 +39,13 @@ class Reason(IntEnum):
 _WORDS = {
     Reason.NONE: "",
     Reason.PROFILE: "profile",
-    Reason.CROPPED: "face cut by the frame",
+    Reason.CROPPED: "face partly out of frame",
     Reason.UNSURE: "uncertain face",
     Reason.FAST: "fast movement",
     Reason.LOST: "face lost",
     Reason.TOO_SMALL: "face too small",
     Reason.MOUTH_OUT: "mouth out of frame",
+    Reason.CUT: "face cut by the frame",
 }
 
 #: Networks generate 96×96; on a face smaller than this nobody sees a mouth move.
@@ -58,6 +60,10 @@ PROFILE_EYES = 0.55
 
 #: Part of the face's size that may lie outside the frame.
 CROPPED_PART = 0.02
+
+#: An eye nearer to the frame's edge than this part of the face's size lies outside in truth:
+#: detectors squeeze a cut face into what they see. Networks need the eyes to place the mouth.
+EYE_MARGIN = 0.05
 
 #: Below this the detectors are often wrong; on real talkers they give 0.6 to 0.95.
 UNSURE_SCORE = 0.58
@@ -88,6 +94,7 @@ def find_reasons(
         (Reason.UNSURE, path.scores < UNSURE_SCORE),
         (Reason.PROFILE, _is_profile(path)),
         (Reason.CROPPED, _is_cropped(path, width, height)),
+        (Reason.CUT, _is_cut(path, width, height)),
         (Reason.TOO_SMALL, path.boxes[:, 3] - path.boxes[:, 1] < MIN_FACE_HEIGHT),
         (Reason.MOUTH_OUT, _is_mouth_out(path, width, height)),
     ):
@@ -122,6 +129,13 @@ def _is_profile(path: Path) -> Flags:
 def _is_cropped(path: Path, width: int, height: int) -> Flags:
     outside = np.concatenate([-path.boxes[:, :2], path.boxes[:, 2:] - [width, height]], axis=1)
     return np.asarray(outside.max(axis=1) > CROPPED_PART * _sizes(path))
+
+
+def _is_cut(path: Path, width: int, height: int) -> Flags:
+    eyes = path.landmarks[:, :2]
+    margin = EYE_MARGIN * _sizes(path)[:, None, None]
+    outside = (eyes < margin) | (eyes > np.array([width, height]) - margin)
+    return np.asarray(outside.any(axis=(1, 2)))
 
 
 def _is_mouth_out(path: Path, width: int, height: int) -> Flags:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from pipeline.detectors import Detector, Face
 from pipeline.geometry import Box
-from pipeline.shots import Trail, TrailRecorder
+from pipeline.shots import MIN_DISTANCE, Trail, TrailRecorder
 from pipeline.thumbnails import CHROMA_GRID, FramePlanes, read_planes
 
 #: Frames between looks, as time. Measured on talking heads against a look at every frame, boxes
@@ -46,7 +46,7 @@ NEAR_LOOK_SPAN = 2.0
 FAST_MOVE = 0.12
 
 #: A change of picture from which on the old boxes are not trusted; see ``shots``.
-LOCAL_CUT = 8.0
+LOCAL_CUT = MIN_DISTANCE
 
 #: More faces than this in one frame are a crowd nobody dubs.
 MAX_FACES = 6

@@ -136,11 +136,8 @@ def _distance(link: _Link, face: Face, frame: int, bridge: int) -> float | None:
 
 def _complete(link: _Link, start: int, end: int, bridge: int, frame_rate: Fraction) -> Path:
     first, last = _reach_shot_ends(link, start, end, bridge)
-    seen = np.array(link.frames)
+    seen, values = _extend(link, first, last)
     frames = np.arange(first, last)
-    values = np.array(
-        [np.concatenate([f.box, f.landmarks.ravel(), [f.score]]) for f in link.faces], np.float64
-    )
     every = np.stack([np.interp(frames, seen, column) for column in values.T], axis=1)
     present = _bridged(frames, seen, bridge)
     for run_start, run_end in runs_of(present):
@@ -159,6 +156,33 @@ def _reach_shot_ends(link: _Link, start: int, end: int, bridge: int) -> tuple[in
     first = start if link.frames[0] - start <= near else link.frames[0]
     last = end if end - 1 - link.frames[-1] <= near else link.frames[-1] + 1
     return first, last
+
+
+def _extend(
+    link: _Link, first: int, last: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The looks' frames (k,) and values (k, 15), moved on to the first and the last frame."""
+    seen = np.array(link.frames)
+    values = np.array(
+        [np.concatenate([f.box, f.landmarks.ravel(), [f.score]]) for f in link.faces], np.float64
+    )
+    if len(seen) < 2:
+        return seen, values
+    begin = _move_on(values[1], values[0], (seen[0] - first) / (seen[1] - seen[0]))
+    finish = _move_on(values[-2], values[-1], (last - 1 - seen[-1]) / (seen[-1] - seen[-2]))
+    parts = [(first, begin)] if first < seen[0] else []
+    tail = [(last - 1, finish)] if last - 1 > seen[-1] else []
+    seen = np.concatenate([[f for f, _ in parts], seen, [f for f, _ in tail]]).astype(np.int64)
+    return seen, np.stack([*(v for _, v in parts), *values, *(v for _, v in tail)])
+
+
+def _move_on(
+    before: npt.NDArray[np.float64], last: npt.NDArray[np.float64], steps: float
+) -> npt.NDArray[np.float64]:
+    """As far again as between two looks, at most: beyond that it would be a guess."""
+    moved = last + (last - before) * min(steps, 1.0)
+    moved[-1] = last[-1]  # the score does not move
+    return moved
 
 
 def _bridged(

@@ -27,7 +27,7 @@ CHROMA_GRID = 4
 #: The signature of a frame: luma and both chroma planes at these sizes (width, height).
 _SIGNATURE_LUMA = (32, 24)
 _SIGNATURE_CHROMA = (16, 12)
-SIGNATURE_SIZE = 32 * 24 + 2 * 16 * 12
+PLANE_SIZES = (32 * 24, 16 * 12, 16 * 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class FramePlanes:
         return np.asarray(cv2.cvtColor(cv2.merge(small), cv2.COLOR_YUV2BGR), dtype=np.uint8)
 
     def signature(self) -> Picture:
-        """(SIGNATURE_SIZE,) uint8: the frame in so few samples that noise is averaged out."""
+        """(sum(PLANE_SIZES),) uint8: the frame in so few samples that noise is averaged out."""
         sizes = (_SIGNATURE_LUMA, _SIGNATURE_CHROMA, _SIGNATURE_CHROMA)
         parts = [
             self._as_bytes(_resize(_thin(plane, size), *size)).ravel()
@@ -103,9 +103,11 @@ def read_planes(frame: av.VideoFrame, rotation: int = 0) -> FramePlanes:
 
 def _view(plane: VideoPlane, depth: int) -> Plane:
     # Unlike frames.plane_arrays this leaves the frame where it is: nothing is written here.
-    dtype = np.uint8 if depth == 8 else np.uint16
-    lines: Any = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
-    return (lines[::-1] if plane.line_size < 0 else lines)[:, : plane.width]
+    dtype: Any = np.uint8 if depth == 8 else np.uint16
+    lines: Plane = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
+    if plane.line_size < 0:
+        lines = lines[::-1]
+    return lines[:, : plane.width]
 
 
 def _cut(plane: Plane, luma: Plane, region: Box) -> Plane:

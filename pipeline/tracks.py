@@ -198,7 +198,7 @@ class Tracks:
 
     def _verdict(self, code: int, shot: int) -> tuple[What, str]:
         if code == _NOBODY:
-            return "passed through", "face lost" if self.faces_seen[shot] else "no face"
+            return "passed through", "no face found" if self.faces_seen[shot] else "no face"
         reason = Reason(code)
         if reason.passes:
             return "passed through", reason.words
