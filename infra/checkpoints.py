@@ -8,8 +8,6 @@ already has will do, as long as the bytes are these.
 import contextlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -18,7 +16,15 @@ from types import MappingProxyType
 
 import platformdirs
 
-from infra.downloads import DEFAULT_LIMITS, Limits, Progress, fetch, file_digest, store_errors
+from infra.downloads import (
+    DEFAULT_LIMITS,
+    Limits,
+    Progress,
+    adopt,
+    fetch,
+    file_digest,
+    store_errors,
+)
 from infra.errors import (
     CheckpointMismatchError,
     CheckpointUnavailableError,
@@ -213,26 +219,11 @@ def import_file(name: str, source: Path) -> Path:
     Raises:
         CheckpointMismatchError: the file is not the registered one; says what was expected.
         StoreUnwritableError: the source cannot be read, or the folder not written.
-        UnknownCheckpointError, StoreFullError.
+        UnknownCheckpointError, CheckpointBusyError, StoreFullError.
     """
     entry = checkpoint(name)
     _require_size(entry, source)
-    if entry.path.exists() and entry.path.samefile(source):
-        _require_digest(entry, source, file_digest(source))
-        return entry.path
-    with store_errors(entry.path.parent):
-        entry.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=entry.path.parent, prefix=entry.file_name, suffix=".part", delete=False
-        ) as copy:
-            copied = Path(copy.name)
-        try:
-            # The copy is what gets checked: the source may change while we read it.
-            shutil.copyfile(source, copied)
-            _require_digest(entry, source, file_digest(copied))
-            copied.replace(entry.path)
-        finally:
-            copied.unlink(missing_ok=True)
+    adopt(source, entry.path, sha256=entry.sha256)
     _remember_digest(entry.path, entry.sha256)
     return entry.path
 
@@ -244,13 +235,6 @@ def _require_size(entry: Checkpoint, source: Path) -> None:
     if size != entry.size:
         raise CheckpointMismatchError(
             f"{source} is not {entry.file_name}: it has {size:,} bytes, expected {entry.size:,}"
-        )
-
-
-def _require_digest(entry: Checkpoint, source: Path, digest: str) -> None:
-    if digest != entry.sha256:
-        raise CheckpointMismatchError(
-            f"{source} is not {entry.file_name}: its sha256 is {digest}, expected {entry.sha256}"
         )
 
 

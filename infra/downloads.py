@@ -20,6 +20,7 @@ import httpx
 
 from infra.errors import (
     CheckpointBusyError,
+    CheckpointMismatchError,
     CheckpointUnavailableError,
     StoreFullError,
     StoreUnwritableError,
@@ -81,7 +82,7 @@ def fetch(
         CheckpointBusyError: another process is at it.
         StoreFullError, StoreUnwritableError: the folder will not take it.
     """
-    part = target.with_name(target.name + ".part")
+    part = _part_of(target)
     refusals = []
     with store_errors(target.parent), _exclusively(part), _client(limits) as client:
         download = _Download(client, part, size, sha256, progress, limits)
@@ -99,6 +100,28 @@ def fetch(
     )
 
 
+def adopt(source: Path, target: Path, *, sha256: str) -> None:
+    """Bring ``target`` into being from a file at hand, which stays where it is.
+
+    Raises:
+        CheckpointMismatchError: the file's digest is another one.
+        CheckpointBusyError, StoreFullError, StoreUnwritableError: as in :func:`fetch`.
+    """
+    part = _part_of(target)
+    with store_errors(target.parent), _exclusively(part):
+        try:
+            # The copy is what gets checked: the source may change while we read it.
+            shutil.copyfile(source, part)
+            digest = file_digest(part)
+            if digest != sha256:
+                raise CheckpointMismatchError(
+                    f"{source} is not {target.name}: its sha256 is {digest}, expected {sha256}"
+                )
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def store_errors(directory: Path) -> Iterator[None]:
     """Turn the operating system's refusals into ours, which say which folder and what to do."""
@@ -110,8 +133,8 @@ def store_errors(directory: Path) -> Iterator[None]:
                 f"no space left in {directory}; free some and try again"
             ) from error
         raise StoreUnwritableError(
-            f"{directory}: {error.strerror or error}; set LIPFARM_CHECKPOINTS_DIR to a folder "
-            "that can be written"
+            f"{error.filename or directory}: {error.strerror or error} (checkpoints are kept in "
+            f"{directory}; LIPFARM_CHECKPOINTS_DIR changes that)"
         ) from error
 
 
@@ -119,6 +142,10 @@ def file_digest(path: Path) -> str:
     """The file's sha256, lowercase hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _part_of(target: Path) -> Path:
+    return target.with_name(target.name + ".part")
 
 
 @contextlib.contextmanager
