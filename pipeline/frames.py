@@ -1,139 +1,186 @@
-"""Frames, one after the other, in native planes and with the source's own times."""
+"""Frames of a source in any order: forwards, held, backwards, in bounded memory."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import av
-from av.container import InputContainer
-from av.video.stream import VideoStream
+import numpy as np
+from av.filter import Graph
+from numpy.typing import NDArray
 
-from pipeline.cutting import OBJECT_FORMATS, ORIGIN_TAG
-from pipeline.errors import UnreadableMediaError, UnusableMediaError
-from pipeline.media import VIDEO_DEMUXERS, one_line, open_media, picture_packets, picture_stream
-from pipeline.mediainfo import DEFAULT_FRAME_RATE
+from pipeline.decoding import DECODE_THREADS, decode_range, decode_segment, decode_source
+from pipeline.errors import UnreadableMediaError
+from pipeline.media import one_line
 from pipeline.plan import Segment, SourcePlan
-from pipeline.planes import bit_depth, planar_format, plane_arrays, to_planar
+from pipeline.planes import bit_depth, planar_format, plane_arrays
 
-__all__ = ["bit_depth", "decode_segment", "decode_source", "planar_format", "plane_arrays"]
+__all__ = [
+    "bit_depth",
+    "decode_range",
+    "decode_segment",
+    "decode_source",
+    "planar_format",
+    "plane_arrays",
+    "read_frames",
+]
 
-#: Decoder threads where the caller does not say. Each holds about one frame.
-DECODE_THREADS = 2
+#: Frames that may be held at once to show them backwards: by number and by size.
+MAX_BLOCK_FRAMES = 32
+MAX_BLOCK_BYTES = 192 << 20
 
-
-def decode_source(path: Path | str, threads: int = DECODE_THREADS) -> Iterator[av.VideoFrame]:
-    """Every frame of a file's picture stream, from its first to its last, planar (see planes.py).
-
-    Args:
-        path: the source itself.
-        threads: of the decoder; memory grows by about one frame for each.
-
-    Yields:
-        Frames with ``pts`` in ``time_base``, both the source's.
-
-    Raises:
-        UnreadableMediaError: the file cannot be opened or holds no picture.
-    """
-    with open_media(path, VIDEO_DEMUXERS) as container:
-        for frame in _decode(path, container, threads):
-            yield to_planar(frame)
+#: Frames to decode past rather than to open the object anew at a nearer anchor.
+MAX_SKIPPED_FRAMES = 48
 
 
-def decode_segment(
-    object_path: Path,
+def read_frames(
+    objects: Sequence[Path],
     plan: SourcePlan,
-    segment: Segment,
+    segments: Sequence[Segment],
+    source_indices: Sequence[int] | NDArray[np.int32],
     *,
-    from_anchor: bool = False,
     threads: int = DECODE_THREADS,
 ) -> Iterator[av.VideoFrame]:
-    """The frames of one segment, exactly as a decode of the whole source gives them.
+    """The frames of those numbers, in the order given; any order, repeats too.
+
+    Forwards it streams. Backwards it goes in blocks, each decoded from the anchor before it.
 
     Args:
-        object_path: what :func:`pipeline.cutting.cut_segments` returned for it.
-        plan: of the source.
-        segment: of the plan.
-        from_anchor: start with the frames between the segment's anchor and its start.
-        threads: of the decoder; memory grows by about one frame for each.
+        objects: the segment object of each segment.
+        plan, segments: of the source, settled.
+        source_indices: numbers of source frames, one for each output frame.
+        threads: of the decoder.
 
     Yields:
-        Planar frames, times ascending, ``pts`` in the source's time base, colours tagged as
-        ``plan.color``. Their number in the source is ``plan.number(frame.pts)``. A damaged source
-        may give other frames than were planned: see :func:`pipeline.segments.settle`.
+        One planar frame for each index, with the source's ``pts``. Each may be written into
+        through :func:`pipeline.planes.plane_arrays` without touching any other.
 
     Raises:
-        UnreadableMediaError: the object is missing or damaged.
-        UnusableMediaError: the picture changes its size on the way.
+        UnreadableMediaError: an object is missing or damaged.
     """
-    start = segment.anchor if from_anchor else segment.start
-    return decode_range(object_path, plan, start, segment.end, threads=threads)
+    with _Reader(objects, plan, segments, threads) as reader:
+        for run in _runs(np.asarray(source_indices, np.int64)):
+            if run[0] <= run[-1]:
+                yield from _forwards(reader, run)
+            else:
+                yield from _backwards(reader, run, _block_length(plan))
 
 
-def decode_range(
-    object_path: Path, plan: SourcePlan, start: int, end: int, *, threads: int = DECODE_THREADS
-) -> Iterator[av.VideoFrame]:
-    """Frames [start, end) out of an object that holds them; else as :func:`decode_segment`."""
-    if start >= end:
-        return
-    # Frames are told by their time, and the first and the last range are open to their side, so
-    # that each frame that decodes lies in exactly one range, whatever the packets promised.
-    earliest = None if start == 0 else int(plan.pts[start])
-    latest = None if end == len(plan) else int(plan.pts[end])
-    discarded = frozenset(plan.discarded.tolist())
-    demuxers = VIDEO_DEMUXERS if plan.is_whole else tuple(OBJECT_FORMATS.values())
-    with open_media(object_path, demuxers) as container:
-        origin = 0 if plan.is_whole else int(container.metadata[ORIGIN_TAG])
-        for frame in _decode(object_path, container, threads):
-            pts = _restore(frame, plan, origin, object_path)
-            if latest is not None and pts >= latest:
-                return
-            if (earliest is None or pts >= earliest) and pts not in discarded:
-                yield _tagged(to_planar(frame), plan)
+def _runs(indices: NDArray[np.int64]) -> Iterator[list[int]]:
+    """Cut where the direction changes; standing still belongs to either."""
+    start, direction = 0, 0
+    for position, step in enumerate(np.sign(np.diff(indices)).tolist(), 1):
+        if step and direction and step != direction:
+            yield indices[start:position].tolist()
+            start, direction = position, 0
+        elif step:
+            direction = step
+    if len(indices):
+        yield indices[start:].tolist()
 
 
-def _decode(path: Path | str, container: InputContainer, threads: int) -> Iterator[av.VideoFrame]:
-    """Frames as the decoder gives them, their times strictly ascending."""
-    stream = picture_stream(container)
-    if stream is None or stream.codec_context is None or stream.time_base is None:
-        raise UnreadableMediaError(f"{one_line(path)}: holds no picture")
-    stream.thread_type, stream.thread_count = "AUTO", threads
-    rate = stream.average_rate or stream.guessed_rate or DEFAULT_FRAME_RATE
-    step = max(1, round(1 / (rate * stream.time_base)))
-    latest: int | None = None
-    for packet in picture_packets(path, container, stream):
-        for frame in _frames_of(path, packet):
-            # Some old formats give no times, or the same twice: go on at the nominal rate.
-            if frame.pts is None or (latest is not None and frame.pts <= latest):
-                frame.pts = (stream.start_time or 0) if latest is None else latest + step
-            latest = frame.pts
+def _forwards(reader: "_Reader", run: list[int]) -> Iterator[av.VideoFrame]:
+    held: av.VideoFrame | None = None
+    for index, following in pairwise([*run, -1]):
+        frame = held or reader.read(index)
+        held = frame if following == index else None
+        yield _duplicate(frame) if held else frame
+
+
+def _backwards(reader: "_Reader", run: list[int], length: int) -> Iterator[av.VideoFrame]:
+    distinct = list(dict.fromkeys(run))
+    counts = np.bincount(np.asarray(run) - min(run))
+    for start in range(0, len(distinct), length):
+        block = [(i, reader.read(i)) for i in reversed(distinct[start : start + length])]
+        while block:
+            index, frame = block.pop()
+            for _ in range(int(counts[index - min(run)]) - 1):
+                yield _duplicate(frame)
             yield frame
 
 
-def _frames_of(path: Path | str, packet: "av.Packet[VideoStream]") -> list[av.VideoFrame]:
-    try:
-        return packet.decode()
-    except av.InvalidDataError:
-        return []  # a damaged packet: players show the next picture, and so do we
-    except av.FFmpegError as error:
-        reason = error.strerror or type(error).__name__
-        raise UnreadableMediaError(f"{one_line(path)}: does not decode: {reason}") from None
+def _block_length(plan: SourcePlan) -> int:
+    # At most 3 samples of 2 bytes a pixel.
+    return max(2, min(MAX_BLOCK_FRAMES, MAX_BLOCK_BYTES // (6 * plan.width * plan.height)))
 
 
-def _restore(frame: av.VideoFrame, plan: SourcePlan, origin: int, object_path: Path) -> int:
-    """Give a decoded frame the source's time and colours; returns its pts."""
-    if (frame.width, frame.height) != (plan.width, plan.height):
-        raise UnusableMediaError(
-            f"{one_line(object_path)}: the picture changes from {plan.width}×{plan.height}"
-            f" to {frame.width}×{frame.height} on the way; make it one size first"
+def _duplicate(frame: av.VideoFrame) -> av.VideoFrame:
+    """A second frame with all properties on the same memory, which whoever writes first copies."""
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
+    source.link_to(graph.add("buffersink"))
+    graph.configure()
+    graph.vpush(frame)
+    return graph.vpull()
+
+
+class _Reader:
+    """Reads frames by number, going on where it is when that is the short way."""
+
+    def __init__(
+        self, objects: Sequence[Path], plan: SourcePlan, segments: Sequence[Segment], threads: int
+    ) -> None:
+        self._objects, self._plan, self._threads = objects, plan, threads
+        self._starts = np.array([s.start for s in segments])
+        self._ends = [s.end for s in segments]
+        self._open: Iterator[av.VideoFrame] = iter(())
+        self._position = self._end = 0  # the frames that are still to come from it
+        self._ahead: av.VideoFrame | None = None  # decoded, and not asked for yet
+
+    def read(self, index: int) -> av.VideoFrame:
+        """That frame; where a damaged source did not give it after all, the next one, or the last.
+
+        Raises:
+            UnreadableMediaError: nothing decodes there.
+        """
+        if not self._position <= index < min(self._end, self._position + MAX_SKIPPED_FRAMES):
+            self._reopen(index)
+        frame = self._ahead
+        while frame is None or self._number(frame) < index:
+            following = next(self._open, None)
+            if following is None:
+                break
+            frame = following
+        if frame is None:
+            name = one_line(self._objects[self._segment(index)])
+            raise UnreadableMediaError(f"{name}: frame {index} does not decode")
+        self._position = index + 1
+        is_early = self._number(frame) > index
+        self._ahead = frame if is_early else None
+        return _duplicate(frame) if is_early else frame
+
+    def _number(self, frame: av.VideoFrame) -> int:
+        return 0 if frame.pts is None else self._plan.number(frame.pts)
+
+    def _segment(self, index: int) -> int:
+        return max(0, int(np.searchsorted(self._starts, index, side="right")) - 1)
+
+    def _reopen(self, index: int) -> None:
+        """Open the object that holds the frame; it serves as far as its last segment goes."""
+        self.close()
+        segment = last = self._segment(index)
+        while last + 1 < len(self._ends) and self._objects[last + 1] == self._objects[segment]:
+            last += 1
+        self._position, self._end, self._ahead = index, self._ends[last], None
+        self._open = decode_range(
+            self._objects[segment], self._plan, index, self._end, threads=self._threads
         )
-    assert frame.pts is not None  # noqa: S101 -- _decode gave it one
-    assert frame.time_base is not None  # noqa: S101 -- demuxed packets carry it
-    pts = frame.pts * frame.time_base / plan.time_base + origin
-    frame.pts, frame.time_base = int(pts), plan.time_base
-    return int(pts)
 
+    def close(self) -> None:
+        if isinstance(self._open, Generator):
+            self._open.close()
 
-def _tagged(frame: av.VideoFrame, plan: SourcePlan) -> av.VideoFrame:
-    """An object keeps no colour tags of its own; the bitstream may have none either."""
-    frame.color_range, frame.colorspace = plan.color.range, plan.color.space
-    frame.color_primaries, frame.color_trc = plan.color.primaries, plan.color.transfer
-    return frame
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -79,7 +79,8 @@ class SourcePlan:
         Made anew from the pts: not every container stores them, and not all that do are right.
         """
         in_order: NDArray[np.int64] = np.sort(self.packet_pts)
-        return in_order - (in_order - self.packet_pts).max(initial=0)
+        delay = int((in_order - self.packet_pts).max(initial=0))
+        return in_order - delay
 
     def over(self, pts: NDArray[np.int64]) -> "SourcePlan":
         """The same source with only these frames, numbered anew."""
