@@ -199,7 +199,8 @@ def _exactly(blocks: Iterator[Samples], samples: int, channels: int) -> Iterator
 class _Decoder:
     """ffmpeg's decoder as blocks of interleaved float32, made finite, and counted.
 
-    Channels are the source's, two at most, unless asked otherwise. ``repaired`` and ``duration`` hold once the blocks are used up.
+    Channels are the source's, two at most, unless asked otherwise. ``repaired`` and ``duration``
+    hold once the blocks are used up.
     """
 
     def __init__(
