@@ -59,7 +59,7 @@ PROFILE_NOSE = 0.45
 PROFILE_EYES = 0.55
 
 #: Part of the face's size that may lie outside the frame.
-CROPPED_PART = 0.02
+CROPPED_PART = 0.06
 
 #: An eye nearer to the frame's edge than this part of the face's size lies outside in truth:
 #: detectors squeeze a cut face into what they see. Networks need the eyes to place the mouth.

@@ -21,18 +21,18 @@ import numpy.typing as npt
 
 from pipeline.detectors import Detector, Face
 from pipeline.geometry import Box
-from pipeline.shots import MIN_DISTANCE, Trail, TrailRecorder
+from pipeline.shots import MIN_DISTANCE, Trail, TrailRecorder, distance_between
 from pipeline.thumbnails import CHROMA_GRID, FramePlanes, read_planes
 
 #: Frames between looks, as time. Measured on talking heads against a look at every frame, boxes
 #: are off by 0.7 % of the face's width on average, less than the detector's own noise.
 LOOK_SECONDS = Fraction(11, 100)
 
-#: New faces walk in seldom, and a full look costs as much as twenty near ones.
-FULL_LOOK_SECONDS = 3
+#: New faces walk in seldom, and a full look costs as much as thirty near ones.
+FULL_LOOK_SECONDS = 6
 
 #: How soon to look again where nobody was seen, or somebody was lost.
-RETRY_SECONDS = Fraction(1, 4)
+RETRY_SECONDS = Fraction(1, 3)
 
 #: Longest side of the picture for a full look. Small faces are missed below it.
 FULL_LOOK_SIDE = 640
@@ -145,22 +145,24 @@ def detect_segment(
     run_starts = {int(a) for a in anchors}
     run_ends = {a - 1 for a in run_starts} | {frame_count - 1}
     watcher = _Watcher(detector, frame_rate)
-    whole, own = TrailRecorder(), TrailRecorder()
+    recorder = TrailRecorder()
+    previous = None
     looks: list[Look] = []
     width = height = 0
     for index, frame in enumerate(frames, first):
         planes = read_planes(frame, rotation)
         width, height = planes.width, planes.height
         signature = planes.signature()
-        change = float(whole.add(signature)[0])
+        change = 0.0 if previous is None else distance_between(previous, signature)
+        previous = signature
         if index in run_starts or index == first:
             watcher.reset(index)
         decided = list(watcher.watch(index, planes, change, index in run_ends))
         if index >= start:
-            own.add(signature)
+            recorder.add(signature)
             looks.extend(decided)
     looks.sort(key=lambda look: look.frame)
-    return SegmentFaces(start, end, width, height, tuple(looks), own.trail())
+    return SegmentFaces(start, end, width, height, tuple(looks), recorder.trail())
 
 
 class _Watcher:

@@ -121,6 +121,12 @@ def test_a_steadily_moving_face_is_followed_without_lag() -> None:
         assert abs(box.x1 - (50 + 4 * frame)) <= 1
 
 
+def test_a_sudden_movement_is_not_rounded_off() -> None:
+    at = [100 + min(max(i - 20, 0), 4) * 25 for i in range(40)]  # a whole size within four frames
+    tracks = track([found({i: [face(at[i], 100)] for i in range(40)}, 40)])
+    assert max(abs(tracks.faces_at(i)[0].box.x1 - at[i]) for i in range(40)) < 0.1 * 100
+
+
 def test_noise_of_the_detector_is_smoothed_away() -> None:
     rng = np.random.default_rng(5)
     looks = {i: [face(200 + rng.normal(0, 2), 100 + rng.normal(0, 2))] for i in range(99)}
