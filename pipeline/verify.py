@@ -104,8 +104,9 @@ def _check_streams(container: InputContainer, expected: Expected) -> None:
 
 
 def _same_language(found: str | None, wanted: str) -> bool:
-    # MP4 has room for ISO 639-2's three letters only; another tag is not kept by every muxer.
-    return found == wanted or len(wanted) != 3
+    # MP4 has room for ISO 639-2's three lower-case letters only, and "und" is not always written.
+    is_kept_everywhere = len(wanted) == 3 and wanted.isascii() and wanted.islower()
+    return found == wanted or not is_kept_everywhere or wanted == "und"
 
 
 def priming(dialogue: Path) -> Fraction:

@@ -240,6 +240,16 @@ def test_equal_orders_give_equal_files(clips: Path, tmp_path: Path) -> None:
         assert outputs[0].read_bytes() == outputs[1].read_bytes()
 
 
+@pytest.mark.parametrize("language", ["de", "DEU", "pt-BR", "und", "", None])
+def test_no_language_tag_fails_a_finished_film(
+    clips: Path, tmp_path: Path, language: str | None
+) -> None:
+    piece = encode_piece(clips / "portrait_25fps.mp4", tmp_path, 3)
+    for extension in ("mkv", "mp4"):
+        output = tmp_path / f"out.{extension}"
+        stitch_piece(piece, clips / "dialogue_short.flac", output, language=language)
+
+
 def test_names_mean_nothing(clips: Path, tmp_path: Path) -> None:
     source = tmp_path / "-i http:a 'b' \"c\"\n%03d é.mkv"
     source.write_bytes((clips / "film.mkv").read_bytes())
