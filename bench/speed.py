@@ -102,7 +102,9 @@ def main() -> None:
         _, after, _ = compare_networks(choice.checkpoint or folder, choice)
         whole = report["frames"]["out"] / seconds_of_work(report)
         reference = statistics.mean((alone, after))
-        print(f"whole command:       {whole:6.1f} frames/s, {whole / reference:.0%} of ours (≥ 55 %)")
+        print(
+            f"whole command:       {whole:6.1f} frames/s, {whole / reference:.0%} of ours (≥ 55 %)"
+        )
         for stage, timing in report["timings"].items():
             print(f"  {stage:8} {timing['seconds']:7.2f} s")
         draft = dub("film.mkv", "dialogue_en.flac", folder, NetworkChoice("draft"))

@@ -1,71 +1,27 @@
 """``lipfarm dub``: options in, one dubbed film and one report out."""
 
 import sys
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from infra import checkpoints
+from lipfarm.choices import RATE, Integers, choose_detector, choose_network
 from lipfarm.display import Display, JsonDisplay, choose_display
-from pipeline.errors import CheckpointError
 from pipeline.geometry import Box
 from pipeline.options import (
     DEFAULT_FPS,
     DEFAULT_SEGMENT_SECONDS,
     DEFAULT_SYNC_MODE,
     Blend,
-    DetectorChoice,
     DubOptions,
     FaceChoice,
     KeepAudio,
-    NetworkChoice,
     Precision,
     SyncMode,
 )
 
 _PATH = click.Path(path_type=Path)
-
-#: Published checkpoints in the order `auto` prefers them: the GAN one is sharper.
-_PUBLISHED = ("wav2lip_gan", "wav2lip")
-
-
-class _Integers(click.ParamType):
-    """Four integers with commas between them."""
-
-    name = "integers"
-
-    def __init__(self, names: str) -> None:
-        self.names = names
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return self.names
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        try:
-            numbers = tuple(int(word) for word in value.split(","))
-        except ValueError:
-            numbers = ()
-        if len(numbers) != len(self.names.split(",")):
-            self.fail(f"{value!r} is not {self.names} in whole pixels", param, ctx)
-        return numbers
-
-
-class _Rate(click.ParamType):
-    """A frame rate: 25, 23.976 or 24000/1001."""
-
-    name = "rate"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Fraction:
-        try:
-            return value if isinstance(value, Fraction) else Fraction(value)
-        except (ValueError, ZeroDivisionError):
-            self.fail(f"{value!r} is not a frame rate such as 25 or 24000/1001", param, ctx)
 
 
 def _choice(kind: object) -> click.Choice[str]:
@@ -85,8 +41,8 @@ def _choice(kind: object) -> click.Choice[str]:
     help="What gives way when film and dialogue differ in length.",
 )
 @click.option("--faces", type=_choice(FaceChoice), default="largest", help="Who is dubbed.")
-@click.option("--box", type=_Integers("X1,Y1,X2,Y2"), help="Where the face is; no detection.")
-@click.option("--pads", type=_Integers("T,B,L,R"), help="Pixels added around each face.")
+@click.option("--box", type=Integers("X1,Y1,X2,Y2"), help="Where the face is; no detection.")
+@click.option("--pads", type=Integers("T,B,L,R"), help="Pixels added around each face.")
 @click.option("--detector", type=click.Choice(["auto", "centerface", "yunet"]), default="auto")
 @click.option("--blend", type=_choice(Blend), default="feather")
 @click.option("--mel-offset-ms", type=float, default=0.0, help="Shift of the sound; + is later.")
@@ -98,7 +54,7 @@ def _choice(kind: object) -> click.Choice[str]:
 @click.option("--preset", help="Speed, as in x264 and x265.")
 @click.option("--language", help="Language tag of the dubbed track, such as fra.")
 @click.option("--keep-audio", type=_choice(KeepAudio), default="all")
-@click.option("--fps", type=_Rate(), default=DEFAULT_FPS, help="Rate of a folder of frames.")
+@click.option("--fps", type=RATE, default=DEFAULT_FPS, help="Rate of a folder of frames.")
 @click.option("--work-dir", type=_PATH, help="Keep intermediate artifacts here, for reuse.")
 @click.option("--report", "report_path", type=_PATH, help="Write the report to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Events on stdout, one JSON object a line.")
@@ -141,46 +97,6 @@ def dub(
     finally:
         display.close()
     _announce(report, output, display)
-
-
-def choose_network(
-    name: str, checkpoint: Path | None, device: str, precision: Precision, display: Display
-) -> NetworkChoice:
-    """Resolve ``auto``: the given or an installed checkpoint, else the built-in renderer.
-
-    Raises:
-        CheckpointError: Wav2Lip was asked for and no checkpoint is there.
-    """
-    if name == "draft":
-        return NetworkChoice("draft")
-    path = checkpoint or next(filter(None, map(checkpoints.installed, _PUBLISHED)), None)
-    if path is None and name == "wav2lip":
-        raise CheckpointError(
-            "no Wav2Lip checkpoint is installed; run `lipfarm models pull wav2lip_gan`, "
-            "or give one with --checkpoint FILE"
-        )
-    if path is None:
-        display.note(
-            "network: draft, the built-in preview renderer: no Wav2Lip checkpoint is installed "
-            "(`lipfarm models pull wav2lip_gan`)"
-        )
-        return NetworkChoice("draft")
-    display.note(f"network: wav2lip, checkpoint {path}")
-    return NetworkChoice("wav2lip", path, device=device, precision=precision)
-
-
-def choose_detector(name: str) -> DetectorChoice:
-    """Resolve ``auto``: YuNet where its weights are installed, else CenterFace, always there.
-
-    Raises:
-        CheckpointError: YuNet was asked for and is not installed.
-    """
-    weights = None if name == "centerface" else checkpoints.installed("yunet")
-    if weights is not None:
-        return DetectorChoice("yunet", weights)
-    if name == "yunet":
-        raise CheckpointError("YuNet is not installed; run `lipfarm models pull yunet`")
-    return DetectorChoice("centerface")
 
 
 def _announce(report: dict[str, Any], output: Path, display: Display) -> None:

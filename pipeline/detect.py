@@ -8,11 +8,11 @@ import av
 import numpy as np
 
 from pipeline.artifacts import Store, artifact_key
+from pipeline.decoding import decode_segment
 from pipeline.detectors import CenterFace, Detector, Face, Picture, YuNet
 from pipeline.errors import UnreadableMediaError
 from pipeline.faces import SegmentFaces, detect_segment
 from pipeline.fanout import Advance, for_each_segment
-from pipeline.decoding import decode_segment
 from pipeline.media import one_line
 from pipeline.options import DetectorChoice
 from pipeline.prefetch import prefetch

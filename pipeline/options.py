@@ -75,14 +75,12 @@ class NetworkChoice:
     Attributes:
         name: ``wav2lip`` or ``draft``.
         checkpoint: weights of ``wav2lip``.
-        checkpoint_digest: sha256 of that file.
-        device: ``cpu`` or ``cuda:N``.
+        device: ``auto``, ``cpu`` or ``cuda:N``.
     """
 
     name: Literal["wav2lip", "draft"]
     checkpoint: Path | None = None
-    checkpoint_digest: str | None = None
-    device: str = "cpu"
+    device: str = "auto"
     precision: Precision = "auto"
 
 

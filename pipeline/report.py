@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ def describe_choices(
     return {
         "network": {
             "name": network.name,
-            "checkpoint_sha256": choice.checkpoint_digest,
+            "checkpoint_sha256": choice.checkpoint and sha256_of(choice.checkpoint),
             "digest": network.digest,
             "device": choice.device,
             "precision": network.precision_note,

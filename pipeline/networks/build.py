@@ -23,6 +23,4 @@ def build_network(choice: NetworkChoice) -> Network:
     # Importing torch takes a second and 200 MB, which the draft renderer does without.
     from pipeline.networks.inference import Wav2LipNetwork  # noqa: PLC0415
 
-    return Wav2LipNetwork(
-        choice.checkpoint, device=choice.device, precision=choice.precision
-    )
+    return Wav2LipNetwork(choice.checkpoint, device=choice.device, precision=choice.precision)
