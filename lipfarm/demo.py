@@ -36,18 +36,18 @@ CHORD_LEVEL = 0.012
 
 #: Pixels of the astronaut picture: the middle of her mouth, and what the contact sheet enlarges
 #: around it, wide and high; lower than centred, because a chin drops.
-MOUTH = (223.0, 165.0)
-MOUTH_SPAN = (68.0, 51.0)
+MOUTH = (223.0, 154.0)
+MOUTH_SPAN = (64.0, 48.0)
 
-#: Frames shown: before the first word, in the first sentence, in the pause, in the second
-#: sentence, and in the shot without a face. In seconds, with what the recording has there.
+#: Frames shown: before the first word, vowels of the first sentence, the pause, a vowel of the
+#: second sentence, and the shot without a face. In seconds, with what the recording has there.
 MOMENTS = (
     (0.16, "silence"),
-    (0.80, "speech"),
-    (1.48, "speech"),
-    (2.32, "speech"),
-    (4.00, "silence"),
-    (5.60, "speech"),
+    (0.92, "speech"),
+    (1.36, "speech"),
+    (2.36, "speech"),
+    (3.80, "silence"),
+    (5.12, "speech"),
     (7.00, "no face"),
 )
 
