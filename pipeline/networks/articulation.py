@@ -1,9 +1,9 @@
 """From sound to the mouth's shape: how far it opens and how wide it is drawn, per output frame.
 
-Jaw and lips follow the syllables. Loudness between 250 and 3000 Hz, where vowels live, rises and
+Jaw and lips follow the syllables. Loudness between 450 and 2500 Hz, where vowels live, rises and
 falls with them; nasals and stops are dips. Where the energy lies inside that range tells an open
 *ah* (a strong first formant above 600 Hz) from a rounded *oo* (all of it low) and a spread *ee*
-(low, and a second formant above 1800 Hz). Everything is measured against the speaker's own
+(low, and a second formant above 1700 Hz). Everything is measured against the speaker's own
 levels, so a whisper and a shout both use the whole mouth, and telephone sound as well as studio
 sound.
 
@@ -29,8 +29,8 @@ STEPS_PER_SECOND = 80
 SPEECH_SECONDS = SPEECH_WINDOW / 16_000
 
 #: The mel's bands, [first, last), by what they tell. With 80 Slaney bands from 55 to 7600 Hz these
-#: are about 200–450, 550–1100, 1100–1800, 1800–3200 Hz, and all of the vowels' range.
-LOW, MIDDLE, UPPER, HIGH, VOWELS = (4, 11), (14, 27), (27, 39), (39, 53), (5, 51)
+#: are about 230–450, 590–1030, 1070–1600, 1660–2690 Hz, and the vowels' range, 450–2500 Hz.
+LOW, MIDDLE, UPPER, HIGH, VOWELS = (4, 11), (14, 27), (27, 39), (39, 53), (10, 51)
 
 #: Decibels below the speaker's loud syllables at which the mouth is closed: bounds on what is
 #: measured, so that neither noise nor heavy compression of the sound can flatten the movement.
@@ -41,11 +41,11 @@ MOST_FOLLOWING_DB = 12.0
 FOLLOWING_SECONDS = 3.0
 #: Standard deviation in seconds of the smoothing: a syllable lasts 150–250 ms, so it stays, and
 #: the ripple of single pitch periods and STFT noise goes.
-SMOOTHING_SECONDS = 0.022
+SMOOTHING_SECONDS = 0.03
 #: How far round a moment the loudest syllable is sought that its dips are measured against.
 SYLLABLE_SECONDS = 0.16
 #: How much deeper than the loudness the mouth closes between two syllables.
-DIP_EMPHASIS = 0.7
+DIP_EMPHASIS = 0.6
 #: Speech probabilities that count as none and as certain.
 SPEECH_FLOOR, SPEECH_CEILING = 0.25, 0.6
 #: The lips part a moment before the first sound and close a moment after the last.
@@ -163,7 +163,8 @@ def _deviation(balance: Curve, spoken: npt.NDArray[np.bool_]) -> Curve:
 
 
 def _smooth(curve: Curve, seconds: float) -> Curve:
-    return gaussian_filter1d(curve, seconds * STEPS_PER_SECOND, mode="nearest", truncate=3.0)
+    sigma = seconds * STEPS_PER_SECOND
+    return np.asarray(gaussian_filter1d(curve, sigma, mode="nearest", truncate=3.0), np.float64)
 
 
 def _smoothstep(value: Curve, low: float, high: float) -> Curve:

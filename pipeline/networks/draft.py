@@ -5,7 +5,8 @@ out; what shows between the lips is painted from the lips' own colours. It is me
 timing, tracking and blending before a checkpoint is installed, so it says what it is: the network's
 name stands in the report.
 
-A closed mouth is the source's own mouth: at openness 0 a crop comes back as it went in, bit for bit.
+A closed mouth is the source's own mouth: at openness 0 a crop comes back as it went in, bit for
+bit.
 """
 
 import hashlib
@@ -31,12 +32,14 @@ VERSION = "1"
 WIDEST_GAP = 0.30
 #: The lower lip takes most of the gap; the upper one rises by the rest.
 LOWER_SHARE = 0.86
+#: The lips part over this much of the mouth's width; at its very corners they stay together.
+PARTED_WIDTH = 0.88
 #: How much of the lower lip's fall the chin shares.
 CHIN_SHARE = 0.62
 #: How far the corners draw in for *oo*, out for *ee*, and in again as the jaw drops.
-ROUNDING, SPREADING, DROPPING = 0.26, 0.10, 0.08
+ROUNDING, SPREADING, DROPPING = 0.26, 0.10, 0.14
 #: The warp is built on a grid this many times coarser than the crop; it is smooth, so it may be.
-COARSENESS = 4
+COARSENESS = 6
 #: Part of the crop's size over which the warp fades towards its border.
 BORDER = 0.10
 
@@ -95,7 +98,7 @@ def move_mouth(crop: Picture, landmarks: npt.NDArray[np.float32], shape: Articul
         return crop.copy()
     opening = _opening(lips, shape, crop.shape[0], crop.shape[1])
     warped = _warp(crop, lips, opening)
-    _paint_mouth(warped, crop, lips, opening)
+    _paint_mouth(warped, lips, opening)
     return warped
 
 
@@ -109,13 +112,13 @@ class Opening:
     """How far the middle of the lower lip falls."""
     narrowing: float
     """Part of its width the mouth loses (negative: gains)."""
-    roundness: float
-    """0 a lens between the corners, 1 a round opening."""
+    wideness: float
+    """0 a slit with thin ends, 1 a full oval."""
 
     def lens(self, u: Field) -> Field:
         """The gap across the mouth, 1 in the middle, 0 at the corners (|u| = 1) and beyond."""
-        inside = np.maximum(1.0 - u * u, 0.0)
-        return np.asarray(inside ** np.float32(0.85 - 0.15 * self.roundness), np.float32)
+        inside = np.maximum(1.0 - (u / PARTED_WIDTH) ** 2, 0.0)
+        return np.asarray(inside ** np.float32(1.15 - 0.3 * self.wideness), np.float32)
 
 
 def _opening(lips: Lips, shape: Articulation, height: int, width: int) -> Opening:
@@ -131,41 +134,48 @@ def _opening(lips: Lips, shape: Articulation, height: int, width: int) -> Openin
         upper=(1.0 - LOWER_SHARE) * gap,
         lower=LOWER_SHARE * gap,
         narrowing=narrowing * min(1.0, 3.0 * shape.openness),
-        roundness=rounded,
+        wideness=min(shape.openness + 0.5 * rounded, 1.0),
     )
 
 
 def _warp(crop: Picture, lips: Lips, opening: Opening) -> Picture:
     """The crop with the lips parted and the jaw dropped; between the lips is left unpainted."""
     height, width = crop.shape[:2]
-    coarse_x, coarse_y, window = _coarse_grid(height, width)
-    x, y = lips.aligned(coarse_x, coarse_y)
-    source_x = _narrowed(x, y, lips, opening)
-    u = lips.across(source_x)
-    line = lips.line(u)
-    lens = opening.lens(u)
-    fade = window * _smoothstep((y + lips.nose_gap) / (0.8 * lips.nose_gap))
-    rise = opening.upper * lens
-    fall = opening.lower * lens
-    upper_y = rise * _falloff((line - rise - y) / (0.30 * lips.unit))
-    lower_y = -_lower_fall(x, y - line - fall, fall, lips, opening)
-    shift_x = source_x - x
-    grid_x, grid_y = _fine_grid(height, width)
-    upper = lips.unaligned_shift(shift_x * fade, upper_y * fade)
-    lower = lips.unaligned_shift(shift_x * fade, lower_y * fade)
-    fine_upper = cv2.resize(np.dstack(upper), (width, height), interpolation=cv2.INTER_LINEAR)
-    fine_lower = cv2.resize(np.dstack(lower), (width, height), interpolation=cv2.INTER_LINEAR)
-    below = _is_below_middle(grid_x, grid_y, lips, opening)
-    shift = np.where(below[..., None], fine_lower, fine_upper)
-    return cv2.remap(
-        crop, grid_x + shift[..., 0], grid_y + shift[..., 1], cv2.INTER_LINEAR,
+    coarse = _shift(lips, opening, *_grid(height, width, COARSENESS))
+    shift = cv2.resize(np.dstack(coarse), (width, height), interpolation=cv2.INTER_LINEAR)
+    # Where the lips part the warp has an edge, which must be sharp.
+    rows, columns = lips.bounds(opening.upper, opening.lower, COARSENESS, height, width)
+    x, y = _grid(height, width, 1)
+    part = np.s_[rows, columns]
+    shift[part] = np.dstack(_shift(lips, opening, x[part], y[part]))
+    shift = shift * _window(height, width)
+    warped = cv2.remap(
+        crop,
+        x + shift[..., 0],
+        y + shift[..., 1],
+        cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
+    return np.asarray(warped, np.uint8)
+
+
+def _shift(lips: Lips, opening: Opening, grid_x: Field, grid_y: Field) -> tuple[Field, Field]:
+    """Where the crop's points come from, as shifts in its pixels."""
+    x, y = lips.aligned(grid_x, grid_y)
+    source_x = _narrowed(x, y, lips, opening)
+    u = lips.across(source_x)
+    line, lens = lips.line(u), opening.lens(u)
+    rise, fall = opening.upper * lens, opening.lower * lens
+    upward = rise * _falloff((line - rise - y) / (0.30 * lips.unit))
+    downward = -_lower_fall(x, y - line - fall, fall, lips, opening)
+    is_below = y > line + 0.5 * (fall - rise)
+    fade = _smoothstep((y + lips.nose_gap) / (0.8 * lips.nose_gap))
+    return lips.unaligned_shift((source_x - x) * fade, np.where(is_below, downward, upward) * fade)
 
 
 def _narrowed(x: Field, y: Field, lips: Lips, opening: Opening) -> Field:
     """Where a point across the face comes from when the corners draw in."""
-    reach_x, reach_y = 0.75 * lips.unit, 0.42 * lips.unit
+    reach_x, reach_y = 0.55 * lips.unit, 0.42 * lips.unit
     near = np.exp(-((x / reach_x) ** 2) - (y / reach_y) ** 2)
     return np.asarray(x + (x - lips.middle) * opening.narrowing * near, np.float32)
 
@@ -180,43 +190,37 @@ def _lower_fall(x: Field, depth: Field, fall: Field, lips: Lips, opening: Openin
     return np.asarray(lip + jaw * (1.0 - _falloff(depth / (0.62 * unit))), np.float32)
 
 
-def _is_below_middle(
-    grid_x: Field, grid_y: Field, lips: Lips, opening: Opening
-) -> npt.NDArray[np.bool_]:
-    x, y = lips.aligned(grid_x, grid_y)
-    u = lips.across(_narrowed(x, y, lips, opening))
-    middle = lips.line(u) + 0.5 * (opening.lower - opening.upper) * opening.lens(u)
-    return np.asarray(y > middle, np.bool_)
-
-
-def _paint_mouth(picture: Picture, crop: Picture, lips: Lips, opening: Opening) -> None:
+def _paint_mouth(picture: Picture, lips: Lips, opening: Opening) -> None:
     """Paint teeth, tongue and the dark between the lips, in place."""
     height, width = picture.shape[:2]
-    rows, columns = lips.bounds(opening.upper, opening.lower, height, width)
+    rows, columns = lips.bounds(opening.upper, opening.lower, 0, height, width)
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return
-    grid_x, grid_y = _fine_grid(height, width)
+    grid_x, grid_y = _grid(height, width, 1)
     x, y = lips.aligned(grid_x[rows, columns], grid_y[rows, columns])
     u = lips.across(_narrowed(x, y, lips, opening))
     line, lens = lips.line(u), opening.lens(u)
     top, bottom = line - opening.upper * lens, line + opening.lower * lens
-    soft = max(1.0, 0.016 * lips.unit)
+    soft = max(1.0, 0.024 * lips.unit)
     alpha = np.clip((y - top) / soft + 0.3, 0, 1) * np.clip((bottom - y) / soft + 0.3, 0, 1)
     alpha *= np.clip((bottom - top) / (1.5 * soft), 0, 1)
-    colour = _mouth_colours(x, y, u, top, bottom, lips, opening)
+    colour = _mouth_colours(y, u, (top, bottom), lips, opening)
     patch = picture[rows, columns]
     mixed = patch + alpha[..., None] * (colour - patch)
     picture[rows, columns] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
 
 
 def _mouth_colours(
-    x: Field, y: Field, u: Field, top: Field, bottom: Field, lips: Lips, opening: Opening
+    y: Field, u: Field, gap: tuple[Field, Field], lips: Lips, opening: Opening
 ) -> Field:
     """``(h, w, 3)`` BGR of the inside of the mouth, lit as the lips are."""
     unit = lips.unit
+    top, bottom = gap
     depth = (y - top) / np.maximum(bottom - top, 1.0)
-    dark = lips.lip_colour * np.float32(0.20)
-    tongue = lips.lip_colour * np.float32(0.52)
+    luma = lips.lip_colour.mean()
+    chroma = lips.lip_colour - luma
+    dark = np.maximum(0.13 * luma + 0.28 * chroma, 0.0)
+    tongue = np.maximum(0.40 * luma + 0.75 * chroma, 0.0)
     tongue_weight = _smoothstep((depth - 0.5) / 0.5) * np.clip(1 - 1.3 * u * u, 0, 1)
     tongue_weight *= min(1.0, opening.lower / (0.16 * unit))
     colour = dark + tongue_weight[..., None] * (tongue - dark)
@@ -230,24 +234,23 @@ def _mouth_colours(
     return np.asarray(colour + (0.9 * teeth)[..., None] * (tooth_colour - colour), np.float32)
 
 
-@lru_cache(maxsize=8)
-def _fine_grid(height: int, width: int) -> tuple[Field, Field]:
-    """x and y of every pixel."""
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+@lru_cache(maxsize=16)
+def _grid(height: int, width: int, coarseness: int) -> tuple[Field, Field]:
+    """x and y; coarse pixels lie where :func:`cv2.resize` puts them."""
+    rows, columns = -(-height // coarseness), -(-width // coarseness)
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    x = (x + 0.5) * np.float32(width / columns) - np.float32(0.5)
+    y = (y + 0.5) * np.float32(height / rows) - np.float32(0.5)
     return x, y
 
 
 @lru_cache(maxsize=8)
-def _coarse_grid(height: int, width: int) -> tuple[Field, Field, Field]:
-    """x, y, and how much may move there, on a grid that :func:`cv2.resize` blows up to the crop."""
-    rows, columns = -(-height // COARSENESS), -(-width // COARSENESS)
-    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
-    x = (x + 0.5) * np.float32(width / columns) - np.float32(0.5)
-    y = (y + 0.5) * np.float32(height / rows) - np.float32(0.5)
-    margin_x, margin_y = BORDER * width, BORDER * height
-    across = np.minimum(x, width - 1 - x) / margin_x
-    down = np.minimum(y, height - 1 - y) / margin_y
-    return x, y, _smoothstep(across) * _smoothstep(down)
+def _window(height: int, width: int) -> Field:
+    """``(height, width, 1)``: how much may move there, nothing at the crop's border."""
+    x, y = _grid(height, width, 1)
+    across = np.asarray(np.minimum(x, width - 1 - x) / (BORDER * width), np.float32)
+    down = np.asarray(np.minimum(y, height - 1 - y) / (BORDER * height), np.float32)
+    return np.asarray(_smoothstep(across) * _smoothstep(down), np.float32)[..., None]
 
 
 def _smoothstep(value: Field) -> Field:
