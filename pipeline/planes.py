@@ -96,7 +96,9 @@ def to_planar(frame: av.VideoFrame) -> av.VideoFrame:
         converted.color_range = int(span) if full else frame.color_range
     converted.color_primaries = frame.color_primaries
     converted.color_trc = frame.color_trc
-    converted.pts, converted.time_base = frame.pts, frame.time_base
+    converted.pts = frame.pts
+    if frame.time_base is not None:
+        converted.time_base = frame.time_base
     converted.duration = frame.duration
     return converted
 

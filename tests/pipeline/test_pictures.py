@@ -41,14 +41,16 @@ def test_jpeg_samples_are_kept_to_the_bit(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.jpg"), picture())
     with av.open(str(tmp_path / "a.jpg")) as container:
         original = next(container.decode(video=0))
-        expected = [bytes(plane) for plane in original.planes]
+        luma = original.planes[0]
+        lines = np.frombuffer(luma, np.uint8).reshape(-1, luma.line_size)
+        expected = lines[:, :64].tobytes()  # lines are padded
     images_to_source(tmp_path / "a.jpg", Fraction(25), tmp_path / "out.mov")
     info = probe(tmp_path / "out.mov")
     assert info.video is not None
     assert info.video.color.range == 2
     got = [plane.tobytes() for plane in plane_arrays(frame_of(tmp_path / "out.mov"))]
     assert [len(p) for p in got] == [64 * 48, 32 * 24, 32 * 24]
-    assert got[0] == expected[0]
+    assert got[0] == expected
 
 
 def test_frames_are_taken_in_a_persons_order_at_the_exact_rate(tmp_path: Path) -> None:
