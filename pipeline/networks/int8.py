@@ -1,0 +1,260 @@
+"""Wav2Lip in 8-bit integers, for CPUs that multiply those several times as fast as floats.
+
+Activations are uint8 with one scale a tensor (all follow a ReLU, so zero is zero), weights int8
+with one scale an output channel. The arithmetic is oneDNN's, through the operators torch's own
+compiler emits for quantized convolutions; they take and return plain uint8 tensors. Scales come
+from a fixed calibration set, so the same checkpoint gives the same integers on every worker.
+
+Three things differ from a float network layer by layer:
+
+- a *joined* tensor (decoder output and skip) keeps the scales of its two parts; the next layer's
+  weights absorb them, so joining is a copy of bytes;
+- a transposed convolution of stride 2 is an ordinary 2×2 convolution that yields the four pixels
+  of each output square as four groups of channels, which are then dealt out;
+- the first and the last layer of the picture and the whole sound encoder stay in floats: they cost
+  little, and measured one by one, rounding their weights does the picture most harm.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.networks.wav2lip import Conv2d, Conv2dTranspose, Wav2Lip
+
+_LARGEST_WEIGHT = 127
+_LARGEST_ACTIVATION = 255
+
+Scales = dict[nn.Module, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """What the integers of a tensor stand for: one scale per channel."""
+
+    scales: Tensor  # (C,)
+
+    @classmethod
+    def even(cls, channels: int, scale: float) -> "Coded":
+        return cls(torch.full((channels,), scale))
+
+    def __add__(self, other: "Coded") -> "Coded":
+        return Coded(torch.cat([self.scales, other.scales]))
+
+
+class _Convolution:
+    """uint8 (B, C, H, W) in; uint8, or float32 where ``out_scale`` is None, out; ReLU inside."""
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, code: Coded, out_scale: float | None, **shape: Any
+    ) -> None:
+        # The input's scales go into the weights: a unit of any channel then counts as 1.
+        real = weight * code.scales[None, :, None, None]
+        scales = real.abs().amax(dim=(1, 2, 3)).clamp_min(1e-12) / _LARGEST_WEIGHT
+        integers = torch.round(real / scales[:, None, None, None]).to(torch.int8)
+        self.scales, self.zeros = scales, torch.zeros(len(scales), dtype=torch.int32)
+        self.bias = bias.clone()
+        self.stride = list(shape.get("stride", (1, 1)))
+        self.padding = list(shape.get("padding", (0, 0)))
+        self.out_scale, self.out_type = (
+            (1.0, torch.float32) if out_scale is None else (out_scale, torch.uint8)
+        )
+        self.packed = torch.ops.onednn.qconv_prepack(
+            integers, scales, 1.0, 0, self.stride, self.padding, [1, 1], 1, None
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        y: Tensor = torch.ops.onednn.qconv2d_pointwise(
+            *(x, 1.0, 0, self.packed, self.scales, self.zeros, self.bias),
+            *(self.stride, self.padding, [1, 1], 1),
+            *(self.out_scale, 0, self.out_type, "relu", [], ""),
+        )
+        return y
+
+
+class _Residual(_Convolution):
+    """The same with its input added before the ReLU."""
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, code: Coded, out_scale: float, **shape: Any
+    ) -> None:
+        super().__init__(weight, bias, code, out_scale, **shape)
+        self.in_scale = float(code.scales[0])  # of one tensor, hence the same in all channels
+
+    def __call__(self, x: Tensor) -> Tensor:
+        total = x.clone()  # the operator writes its sum where it read its second operand
+        torch.ops.onednn.qconv2d_pointwise.binary(
+            *(x, 1.0, 0, self.packed, self.scales, self.zeros, total, self.bias),
+            *(self.stride, self.padding, [1, 1], 1, self.out_scale, 0, self.out_type),
+            *(self.in_scale, 0, "sum", 1.0, "relu", [], ""),
+        )
+        return total
+
+
+class _Doubling:
+    """A transposed convolution of kernel 3, stride 2, as a 2×2 convolution and a deal of pixels.
+
+    Along one axis output 2i is tap 1 of input i, and output 2i + 1 is tap 2 of input i plus tap 0
+    of input i + 1; so each output square needs the 2×2 inputs from (i, j) on.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, code: Coded, out_scale: float) -> None:
+        taps = {0: ((0, 1),), 1: ((0, 2), (1, 0))}  # parity → (offset of the input, tap)
+        channels = weight.shape[1]
+        square = weight.new_zeros(2, 2, channels, weight.shape[0], 2, 2)
+        for row in (0, 1):
+            for column in (0, 1):
+                for down, tap_y in taps[row]:
+                    for right, tap_x in taps[column]:
+                        square[row, column, :, :, down, right] = weight[:, :, tap_y, tap_x].T
+        self.convolution = _Convolution(
+            square.flatten(0, 2), bias.repeat(4), code, out_scale, padding=(1, 1)
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        batch, _, height, width = x.shape
+        y = self.convolution(x)  # (B, 4C, H + 1, W + 1); padding is on all sides, so drop the first
+        y = y.permute(0, 2, 3, 1)[:, 1:, 1:]  # (B, H, W, 4C), channels dense
+        words = y.view(torch.int64) if y.shape[3] % 32 == 0 else y  # eight bytes at a time
+        # (B, H, W, 2, 2, C), a square's pixels last; then in the order of the picture's rows.
+        squares = words.reshape(batch, height, width, 2, 2, -1).permute(0, 1, 3, 2, 4, 5)
+        pixels = torch.empty(squares.shape, dtype=words.dtype).copy_(squares).view(torch.uint8)
+        return pixels.reshape(batch, 2 * height, 2 * width, -1).permute(
+            0, 3, 1, 2
+        )  # (B, C, 2H, 2W), channels last
+
+
+class _Spreading:
+    """A transposed convolution of a single pixel to 3×3: one matrix product, dealt out."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, code: Coded, out_scale: float) -> None:
+        spread = weight.permute(2, 3, 1, 0).flatten(0, 2)[:, :, None, None]  # (9C, inputs, 1, 1)
+        self.convolution = _Convolution(spread, bias.repeat(9), code, out_scale)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        y = self.convolution(x)  # (B, 9C, 1, 1)
+        return y.reshape(len(x), 3, 3, -1).permute(0, 3, 1, 2)  # (B, C, 3, 3), channels last
+
+
+Layer = Callable[[Tensor], Tensor]
+
+
+class Int8Wav2Lip:
+    """The quantized network, called as the float one.
+
+    Args:
+        network: folded (see :mod:`pipeline.networks.folding`), float32, on the CPU. Only the
+            layers that stay in floats are kept.
+        scales: of the output of each :class:`Conv2d` and :class:`Conv2dTranspose` in it, from
+            :func:`find_scales`.
+    """
+
+    def __init__(self, network: Wav2Lip, scales: Scales) -> None:
+        self._sound = network.audio_encoder
+        self._last = network.output_block[1]
+        self._encoder: list[list[Layer]] = []
+        self._decoder: list[list[Layer]] = []
+        self._first = network.face_encoder_blocks[0]
+        self._first_scale = scales[cast(nn.Sequential, self._first)[0]]
+        code = Coded.even(network.width, self._first_scale)
+        skips = [code]
+        for block in network.face_encoder_blocks[1:]:
+            layers, code = _quantize(block, code, scales)
+            self._encoder.append(layers)
+            skips.append(code)
+        self._sound_scale = scales[network.audio_encoder[-1]]
+        code = Coded.even(32 * network.width, self._sound_scale)
+        for block in network.face_decoder_blocks:
+            layers, code = _quantize(block, code, scales)
+            self._decoder.append(layers)
+            code = code + skips.pop()
+        weight, bias, shape = _parameters(cast(Conv2d, network.output_block[0]))
+        self._draw = _Convolution(weight, bias, code, None, **shape)
+
+    def __call__(self, mel: Tensor, faces: Tensor) -> Tensor:
+        """As :meth:`Wav2Lip.forward`; all float32."""
+        x = _coded(self._first(faces), self._first_scale)
+        skips = [x]
+        for layers in self._encoder:
+            for layer in layers:
+                x = layer(x)
+            skips.append(x)
+        x = _coded(self._sound(mel), self._sound_scale)
+        for layers in self._decoder:
+            for layer in layers:
+                x = layer(x)
+            x = torch.cat((x, skips.pop()), dim=1)
+        return torch.sigmoid_(self._last(self._draw(x)))
+
+
+def _coded(values: Tensor, scale: float) -> Tensor:
+    return (values / scale).round_().clamp_(0, _LARGEST_ACTIVATION).to(torch.uint8)
+
+
+def _quantize(block: nn.Module, code: Coded, scales: Scales) -> tuple[list[Layer], Coded]:
+    layers: list[Layer] = []
+    for module in block.children():
+        weight, bias, shape = _parameters(module)
+        scale = scales[module]
+        if isinstance(module, Conv2dTranspose):
+            kind = _Doubling if shape["stride"] == (2, 2) else _Spreading
+            layers.append(kind(weight, bias, code, scale))
+        elif cast(Conv2d, module).residual:
+            layers.append(_Residual(weight, bias, code, scale, **shape))
+        else:
+            layers.append(_Convolution(weight, bias, code, scale, **shape))
+        code = Coded.even(len(bias), scale)
+    return layers, code
+
+
+def _parameters(module: nn.Module) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    convolution = cast(nn.Conv2d, module.conv_block)
+    assert convolution.bias is not None  # noqa: S101 -- for the type checker; folding gives one
+    shape = {"stride": convolution.stride, "padding": convolution.padding}
+    return convolution.weight.float(), convolution.bias.float(), shape
+
+
+#: Values kept of each layer's output and each batch: enough for a histogram's tail.
+_SAMPLED = 65_536
+
+
+def find_scales(network: Wav2Lip, batches: Iterable[tuple[Tensor, Tensor]]) -> Scales:
+    """The scale of each layer's output that loses least, in squares, over the calibration set.
+
+    Args:
+        network: folded, float32.
+        batches: mel ``(B, 1, 80, 16)`` and faces ``(B, 6, 96, 96)`` in [0, 1].
+    """
+    seen: dict[nn.Module, list[Tensor]] = {}
+
+    def keep(module: nn.Module, _: Any, output: Tensor) -> None:
+        values = output.permute(0, 2, 3, 1).flatten()
+        sample = values[:: max(1, len(values) // _SAMPLED)]
+        seen.setdefault(module, []).append(torch.cat([sample, values.max()[None]]))
+
+    layers = [m for m in network.modules() if isinstance(m, Conv2d | Conv2dTranspose)]
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
+    try:
+        with torch.inference_mode():
+            for mel, faces in batches:
+                network(mel, faces)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {layer: _best_scale(torch.cat(seen[layer])) for layer in layers}
+
+
+def _best_scale(values: Tensor) -> float:
+    largest = float(values.max())
+    if largest <= 0:
+        return 1.0
+    candidates = [largest * part / 40 / _LARGEST_ACTIVATION for part in range(12, 41)]
+
+    def loss(scale: float) -> float:
+        coded = (values / scale).round_().clamp_(0, _LARGEST_ACTIVATION)
+        return float(functional.mse_loss(coded.mul_(scale), values))
+
+    return min(candidates, key=loss)
