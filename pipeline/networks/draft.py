@@ -29,7 +29,7 @@ Field = npt.NDArray[np.float32]
 VERSION = "1"
 
 #: The widest gap between the lips, in face units (about the distance from eyes to mouth).
-WIDEST_GAP = 0.30
+WIDEST_GAP = 0.27
 #: The lower lip takes most of the gap; the upper one rises by the rest.
 LOWER_SHARE = 0.86
 #: The lips part over this much of the mouth's width; at its very corners they stay together.
