@@ -1,9 +1,9 @@
 """``make demo``: dub a short film that it builds itself, and show what changed.
 
-Everything comes with the installation: the public-domain portrait of Eileen Collins and a picture
-of a coffee cup from scikit-image's wheel, and the speech beside this file. The film has two shots,
-one with a face and one without, and a sound track of its own, so the demo walks the same way
-through the program as a real film does.
+Everything comes with the installation: the portrait of Eileen Collins (NASA, public domain) and a
+cup of coffee (Rachel Michetti, CC0) from scikit-image's wheel, and the speech beside this file.
+The film has two shots, one with a face and one without, and a sound track of its own, so the demo
+walks the same way through the program as a real film does.
 """
 
 import json
@@ -218,10 +218,10 @@ def _row(labels: Sequence[str], cells: Sequence[Picture], title: str) -> Picture
 
 
 def _write(picture: Picture, words: str, baseline: int) -> None:
-    for colour, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-        cv2.putText(
-            picture, words, (8, baseline), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, width, cv2.LINE_AA
-        )
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.6
+    (width, height), _ = cv2.getTextSize(words, font, scale, 1)
+    picture[baseline - height - 6 : baseline + 8, : width + 16] = 0
+    cv2.putText(picture, words, (8, baseline), font, scale, (255, 255, 255), 1, cv2.LINE_AA)
 
 
 if __name__ == "__main__":
