@@ -9,11 +9,12 @@ exactly, so nothing is lost after the pictures became planar:
 - Where a side is odd, chroma is brought to full size: half of it would not be whole.
 """
 
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from natsort import natsorted
@@ -90,26 +91,18 @@ def images_to_source(path: Path, fps: Fraction, out_path: Path) -> None:
         container.mux(stream.encode())
 
 
-def write_pictures(frames: Iterable[av.VideoFrame], directory: Path, first: int = 0) -> int:
-    """Write frames as 000000.png and so on: RGB, 8 bits, or 16 where the frame has more than 8.
+def write_picture(frame: av.VideoFrame, path: Path, rotation: int = 0) -> None:
+    """Write a frame as PNG: RGB, 8 bits, or 16 where the frame has more than 8.
 
-    Returns:
-        How many were written.
+    Args:
+        frame: to write.
+        path: the PNG.
+        rotation: degrees counter-clockwise that turn it upright, as ``VideoInfo.rotation``.
     """
-    written = 0
-    for written, frame in enumerate(frames, 1):
-        (directory / f"{first + written - 1:06d}.png").write_bytes(_png(frame))
-    return written
-
-
-def _png(frame: av.VideoFrame) -> bytes:
     deep = bit_depth(frame.format.name) > 8
-    rgb = frame.reformat(format="rgb48be" if deep else "rgb24", dst_color_range=ColorRange.JPEG)
-    encoder = av.CodecContext.create("png", "w")
-    encoder.width, encoder.height = rgb.width, rgb.height
-    encoder.pix_fmt, encoder.time_base = rgb.format.name, Fraction(1, 25)
-    rgb.pts = 0
-    return b"".join(bytes(packet) for packet in [*encoder.encode(rgb), *encoder.encode(None)])
+    bgr = frame.to_ndarray(format="bgr48le" if deep else "bgr24", dst_color_range=ColorRange.JPEG)
+    _, png = cv2.imencode(".png", np.rot90(bgr, rotation // 90))
+    path.write_bytes(png.tobytes())
 
 
 def _read_picture(path: Path) -> av.VideoFrame:
