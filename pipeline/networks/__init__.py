@@ -50,6 +50,10 @@ class Network(Protocol):
     def batch_size(self) -> int:
         """How many crops a call of :meth:`speak` handles best. Any number is accepted."""
 
+    @property
+    def returns_native(self) -> bool:
+        """Whether mouths are the crop's own pixels, moved: no colours to fit, nothing to sharpen."""
+
     def hear(
         self,
         sound: Sound,

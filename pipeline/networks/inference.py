@@ -45,6 +45,7 @@ class Wav2LipNetwork:
     """
 
     name = "wav2lip"
+    returns_native = False
 
     def __init__(
         self,
