@@ -99,20 +99,22 @@ class Wav2LipNetwork:
     def _speak_batch(self, crops: Sequence[Image], features: Sequence[Mel]) -> list[Image]:
         # Always a full batch: kernels are chosen by shape, and round differently.
         faces = np.zeros((self.batch_size, FACE_SIZE, FACE_SIZE, 6), np.uint8)
-        mel = np.full((self.batch_size, 1, 80, WINDOW_STEPS), SILENCE)
+        mel = np.full((self.batch_size, 80, WINDOW_STEPS, 1), SILENCE)
         for i, (crop, feature) in enumerate(zip(crops, features, strict=True)):
             faces[i] = _network_input(crop)
-            mel[i, 0] = feature
+            mel[i, ..., 0] = feature
         with _memory_errors(), torch.inference_mode():
-            # Division in float64 and then rounding to float32, as numpy did it for the original.
-            scaled = torch.from_numpy(
-                (faces / 255.0).astype(np.float32).transpose(0, 3, 1, 2).copy()
-            )
-            drawn = self._forward(
-                torch.from_numpy(mel).to(self.device), scaled.to(self.device)
-            )  # (B, 3, 96, 96)
+            # Division in float64, then rounding to float32, then channels last, because numpy and
+            # torch did so for the original; another layout would round differently.
+            scaled = (faces / 255.0).astype(np.float32)
+            drawn = self._forward(_nchw(mel).to(self.device), _nchw(scaled).to(self.device))
             levels = (drawn[: len(crops)].cpu() * 255.0).to(torch.uint8)  # cut off, not rounded
         return list(np.ascontiguousarray(levels.permute(0, 2, 3, 1).numpy()))
+
+
+def _nchw(batch: npt.NDArray[np.float32]) -> torch.Tensor:
+    """``(B, H, W, C)`` seen as ``(B, C, H, W)``, without moving a value."""
+    return torch.from_numpy(batch).permute(0, 3, 1, 2)
 
 
 def _network_input(crop: Image) -> Image:

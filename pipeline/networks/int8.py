@@ -11,8 +11,8 @@ Three things differ from a float network layer by layer:
   weights absorb them, so joining is a copy of bytes;
 - a transposed convolution of stride 2 is an ordinary 2×2 convolution that yields the four pixels
   of each output square as four groups of channels, which are then dealt out;
-- the first and the last layer of the picture and the whole sound encoder stay in floats: they cost
-  little, and measured one by one, rounding their weights does the picture most harm.
+- the face encoder's two widest blocks, the last 1×1 convolution and the sound encoder stay in
+  floats: they cost little, and measured one by one, rounding them does the picture most harm.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,6 +27,9 @@ from pipeline.networks.wav2lip import Conv2d, Conv2dTranspose, Wav2Lip
 
 _LARGEST_WEIGHT = 127
 _LARGEST_ACTIVATION = 255
+
+#: Blocks at the head of the face encoder that stay in floats.
+_FLOAT_BLOCKS = 2
 
 Scales = dict[nn.Module, float]
 
@@ -157,11 +160,14 @@ class Int8Wav2Lip:
         self._last = network.output_block[1]
         self._encoder: list[list[Layer]] = []
         self._decoder: list[list[Layer]] = []
-        self._first = network.face_encoder_blocks[0]
-        self._first_scale = scales[cast(nn.Sequential, self._first)[0]]
-        code = Coded.even(network.width, self._first_scale)
-        skips = [code]
-        for block in network.face_encoder_blocks[1:]:
+        self._first = network.face_encoder_blocks[:_FLOAT_BLOCKS]
+        self._first_scales = [scales[cast(nn.Sequential, block)[-1]] for block in self._first]
+        skips = [
+            Coded.even(network.width * 2**depth, scale)
+            for depth, scale in enumerate(self._first_scales)
+        ]
+        code = skips[-1]
+        for block in network.face_encoder_blocks[_FLOAT_BLOCKS:]:
             layers, code = _quantize(block, code, scales)
             self._encoder.append(layers)
             skips.append(code)
@@ -176,8 +182,12 @@ class Int8Wav2Lip:
 
     def __call__(self, mel: Tensor, faces: Tensor) -> Tensor:
         """As :meth:`Wav2Lip.forward`; all float32."""
-        x = _coded(self._first(faces), self._first_scale)
-        skips = [x]
+        skips = []
+        real = faces
+        for block, scale in zip(self._first, self._first_scales, strict=True):
+            real = block(real)
+            skips.append(_coded(real, scale))
+        x = skips[-1]
         for layers in self._encoder:
             for layer in layers:
                 x = layer(x)
