@@ -6,6 +6,7 @@ drawn at random or read from outside the package, so every worker quantizes a ch
 """
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -79,7 +80,8 @@ _VOWELS = (
 )
 
 
-def _sound(seconds: int = 12) -> npt.NDArray[np.float32]:
+@cache
+def _sound(seconds: int = 6) -> npt.NDArray[np.float32]:
     """``(n,)``: syllables four a second at three loudnesses, with hiss and pauses between."""
     time = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
     pitch = 140 + 40 * np.sin(2 * np.pi * 0.4 * time)
@@ -87,7 +89,7 @@ def _sound(seconds: int = 12) -> npt.NDArray[np.float32]:
     syllable = (time * 4).astype(int)
     formants = np.array(_VOWELS, np.float64)[syllable % len(_VOWELS)]  # (n, 3)
     voice = np.zeros_like(time)
-    for harmonic in range(1, 40):
+    for harmonic in range(1, 30):
         distance = (harmonic * pitch)[:, None] - formants
         voice += (
             np.exp(-((distance / 120) ** 2)).sum(axis=1) / harmonic**0.5 * np.sin(harmonic * phase)
