@@ -25,6 +25,7 @@ MASK_CELLS = 64
 # The network's colour cast is measured on skin around the mouth; lengths in box widths.
 # Wider smoothing follows shading less, narrower lets lip colour leak into the measure.
 CAST_SMOOTHING = 0.10
+CAST_CELLS = 32
 # The lips are left out of the measure: an ellipse of this many mouth widths, across and down.
 LIPS_ACROSS, LIPS_DOWN = 0.75, 0.55
 # Pixels further off than this, in grey levels, show something else (an opened mouth, a lowered
@@ -70,7 +71,7 @@ def paste_mouth(
         return
     inner = (slice(top, top + height), slice(left, left + width))
     change = _change(crop, mouth, landmarks, inner, match_color=match_color)
-    change *= mask[inner][..., None]
+    change *= cv2.merge([mask[inner]] * 3)
     place = Box(box.x1 + left, box.y1 + top, box.x1 + left + width, box.y1 + top + height)
     add_change(frame, place, change, color, rotation)
 
@@ -81,24 +82,32 @@ def _change(
     """What the mouth changes inside part of the crop, float32 BGR in 8-bit steps."""
     if mouth.shape == crop.shape and not match_color:
         return np.subtract(mouth[inner], crop[inner], dtype=np.float32)
-    size = (crop.shape[1], crop.shape[0])
     shown = cv2.resize(crop, mouth.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
     spoken = mouth.astype(np.float32)
     if match_color:
         spoken += _cast(spoken, shown, _lips_ellipse(spoken.shape, crop.shape, landmarks))
-    agreement = _agreement(spoken, shown)
+    doubt = _doubt(spoken, shown)
     spoken += SHARPNESS * (spoken - cv2.GaussianBlur(spoken, (0, 0), 1.0))
-    coarse = cv2.resize(shown, size, interpolation=cv2.INTER_CUBIC)[inner]
-    change = cv2.resize(spoken - shown, size, interpolation=cv2.INTER_CUBIC)[inner]
-    doubt = 1 - cv2.resize(agreement, size, interpolation=cv2.INTER_LINEAR)[inner]
-    missing: Floats = doubt[..., None] * (crop[inner] - coarse)
-    return change - missing
+    # Enlarged: the coarse change, and the coarse source where its fine detail is to go, in which
+    # case what goes is the crop minus that. One enlargement serves both, as doubt is smooth.
+    coarse = cv2.merge([*cv2.split(spoken - shown + cv2.merge([doubt] * 3) * shown), doubt])
+    fine = cv2.resize(coarse, crop.shape[1::-1], interpolation=cv2.INTER_CUBIC)[inner]
+    *parts, doubts = cv2.split(fine)
+    own = cv2.split(crop[inner].astype(np.float32))
+    return cv2.merge([part - doubts * detail for part, detail in zip(parts, own, strict=True)])
 
 
-def _agreement(spoken: Floats, shown: Floats) -> Floats:
-    distance = np.abs(cv2.GaussianBlur(spoken - shown, (0, 0), 1.5)).max(axis=2)
-    agreement: Floats = np.exp(-np.square(distance / DETAIL_AGREEMENT))
-    return agreement
+def _doubt(spoken: Floats, shown: Floats) -> Floats:
+    """Where the source's fine detail does not belong to the mouth: (h, w) float32 in [0, 1]."""
+    distance = _largest(cv2.GaussianBlur(spoken - shown, (0, 0), 1.5))
+    doubt: Floats = 1 - cv2.exp(-np.square(distance / DETAIL_AGREEMENT))
+    return doubt
+
+
+def _largest(difference: Floats) -> Floats:
+    """The largest absolute value over the channels."""
+    blue, green, red = (np.abs(part) for part in cv2.split(difference))
+    return np.maximum(np.maximum(blue, green), red)
 
 
 def _cast(spoken: Floats, shown: Floats, lips: Floats) -> Floats:
@@ -114,14 +123,20 @@ def _cast(spoken: Floats, shown: Floats, lips: Floats) -> Floats:
     weight[: height // 2 + 3] = 0  # the seam of the halves and what lies above it
     skin = weight > 0.5
     typical = np.median(off[skin], axis=0) if skin.any() else np.zeros(3)
-    distance = np.abs(off - typical.astype(np.float32)).max(axis=2)
-    weight *= np.exp(-np.square(distance / CAST_OUTLIER))
+    distance = _largest(off - typical.astype(np.float32))
+    weight *= cv2.exp(-np.square(distance / CAST_OUTLIER))
     # Far from any skin the offset falls back to the typical one.
     ground = np.float32(0.02)
-    sigma = CAST_SMOOTHING * width
-    total = cv2.GaussianBlur(weight, (0, 0), sigma) + ground
-    weighted = cv2.GaussianBlur(off * weight[..., None], (0, 0), sigma) + ground * typical
-    return np.asarray(weighted / total[..., None], np.float32)
+    total = _smoothed(weight) + ground
+    weighted = _smoothed(off * cv2.merge([weight] * 3)) + (ground * typical).astype(np.float32)
+    cast = np.asarray(weighted / cv2.merge([total] * 3), np.float32)
+    return np.asarray(cv2.resize(cast, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def _smoothed(picture: Floats) -> Floats:
+    """Blurred by CAST_SMOOTHING of the width, at CAST_CELLS across: it holds no finer detail."""
+    small = cv2.resize(picture, (CAST_CELLS, CAST_CELLS), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), CAST_SMOOTHING * CAST_CELLS))
 
 
 def _lips_ellipse(cells: tuple[int, ...], pixels: tuple[int, ...], landmarks: Floats) -> Floats:
