@@ -15,7 +15,7 @@ from pipeline.options import DetectorChoice, NetworkChoice, Precision
 _PUBLISHED = ("wav2lip_gan", "wav2lip")
 
 
-class Integers(click.ParamType):
+class Integers(click.ParamType[tuple[int, ...]]):
     """Four integers with commas between them."""
 
     name = "integers"
@@ -23,7 +23,7 @@ class Integers(click.ParamType):
     def __init__(self, names: str) -> None:
         self.names = names
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
         return self.names
 
     def convert(
@@ -38,7 +38,7 @@ class Integers(click.ParamType):
         return numbers
 
 
-class _Rate(click.ParamType):
+class _Rate(click.ParamType[Fraction]):
     """A frame rate: 25, 23.976 or 24000/1001."""
 
     name = "rate"

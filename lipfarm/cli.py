@@ -24,6 +24,9 @@ from pipeline.errors import MemoryExhaustedError, PipelineError, StorageFullErro
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
+#: As a shell reports a process ended by SIGPIPE.
+EXIT_BROKEN_PIPE = 141
+
 #: A bug of ours (EX_SOFTWARE of sysexits.h).
 EXIT_BUG = 70
 
@@ -68,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         # The reader of our stdout went away (`lipfarm … | head`); there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = EXIT_BUG
+        status = EXIT_BROKEN_PIPE
     except OSError as error:
         status = _fail_for_os_error(error)
     except Exception as error:

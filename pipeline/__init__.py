@@ -2,8 +2,9 @@
 
 A frame goes one way through these modules::
 
-    probe → segments → frames → shots, faces → tracks ┐
-    sound → mel, speech ──────────────────────────────┴→ render (networks, composite, encode) → stitch
+    probe → segments → frames → faces, shots → tracks ┐
+    sound → mel, speech ──────────────────────────────┴→ render → stitch
+                                                 (networks, composite, encode)
 
 Conventions, once for the whole package:
 

@@ -52,7 +52,7 @@ def streaming(argv: Sequence[str], *, timeout: float) -> Iterator[IO[bytes]]:
     Leaving early, or by an exception, kills it. Errors as in :func:`run`.
     """
     with tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr
         )
         watchdog = _Watchdog(process, timeout)

@@ -109,7 +109,7 @@ class _SegmentDetector:
 def _count_frames(
     source: Source, index: int, seen: list[int], advance: Advance
 ) -> Iterator[av.VideoFrame]:
-    """A segment's frames from its anchor on; the times of those from its start on go to ``seen``."""
+    """A segment's frames from its anchor on; times of those from its start on go to ``seen``."""
     segment = source.segments[index]
     frames = decode_segment(source.objects[index], source.plan, segment, from_anchor=True)
     start_pts = _start_pts(source, segment)

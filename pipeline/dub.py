@@ -97,7 +97,7 @@ def dub_film(order: Order, progress: Progress) -> Report:
         return {
             **describe_inputs(film, dialogue),
             **describe_output(order.output),
-            **describe_choices(network, order.network, detector and detector.name, options),
+            **describe_choices(network, order.network, detector, options),
             **facts,
             **describe_frames(tracks, timeline),
             **describe_cost(meter, {"detect": len(source.plan), "render": len(timeline)}),
@@ -108,7 +108,8 @@ def dub_film(order: Order, progress: Progress) -> Report:
 def _work_folder(order: Order) -> Iterator[Store]:
     """The folder of artifacts; one of our own goes when nothing in it is worth keeping."""
     default = order.output.with_name(f".{order.output.name}.lipfarm")
-    store = Store(order.work_dir or default)
+    # An absolute path has a slash before any colon, so no part of a name is taken for a protocol.
+    store = Store((order.work_dir or default).absolute())
     finished = False
     try:
         yield store

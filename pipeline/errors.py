@@ -5,7 +5,7 @@
     PipelineError
     ├── InputError               the user's media; trying again changes nothing
     │   ├── UnreadableMediaError     missing, empty, not media, damaged
-    │   ├── UnusableMediaError       readable, but cannot be dubbed (no picture, no sound, too large)
+    │   ├── UnusableMediaError       readable, but cannot be dubbed: no picture, no sound …
     │   └── ParameterError           an option's value makes no sense for this input
     ├── CheckpointError          weights missing, damaged, refused
     ├── OutputError              the output cannot be written or cannot hold a stream

@@ -7,7 +7,7 @@ keeps both cores busy without a second process and its memory.
 import queue
 import threading
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
@@ -26,43 +26,55 @@ def prefetch(items: Iterable[Item], depth: int) -> Iterator[Item]:
     An exception in the thread is raised here, in its place. Closing this iterator early stops the
     thread and closes the source.
     """
-    ready: queue.Queue[Item | _End] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
+    producer = _Producer(items, depth)
+    producer.start()
+    try:
+        yield from producer.take()
+    finally:
+        producer.stop()
 
-    def put(item: Item | _End) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=_LOOK_SECONDS)
-            except queue.Full:
-                continue
-            return True
-        return False
 
-    def work() -> None:
-        iterator = iter(items)
+class _Producer(threading.Thread, Generic[Item]):
+    def __init__(self, items: Iterable[Item], depth: int) -> None:
+        super().__init__(name="prefetch", daemon=True)
+        self._items = items
+        self._ready: queue.Queue[Item | _End] = queue.Queue(maxsize=depth)
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        iterator = iter(self._items)
         error: BaseException | None = None
         try:
             for item in iterator:
-                if not put(item):
+                if not self._put(item):
                     break
-        except BaseException as raised:  # noqa: BLE001 -- handed to the consumer, whatever it is
-            error = raised
+        except BaseException as raised:
+            error = raised  # handed to the consumer, whatever it is
         finally:
             close = getattr(iterator, "close", None)
             if close is not None:
                 close()
-        put(_End(error))
+        self._put(_End(error))
 
-    thread = threading.Thread(target=work, name="prefetch", daemon=True)
-    thread.start()
-    try:
+    def take(self) -> Iterator[Item]:
         while True:
-            item = ready.get()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
+            item = self._ready.get()
+            if not isinstance(item, _End):
+                yield item
+            elif item.error is not None:
+                raise item.error
+            else:
                 return
-            yield item
-    finally:
-        stop.set()
-        thread.join()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join()
+
+    def _put(self, item: Item | _End) -> bool:
+        while not self._stopped.is_set():
+            try:
+                self._ready.put(item, timeout=_LOOK_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False

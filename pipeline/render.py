@@ -260,4 +260,4 @@ def _composite(
 
 def _in_crop(face: TrackedFace) -> npt.NDArray[np.float32]:
     """The landmarks in the crop's pixels."""
-    return face.landmarks - np.float32([face.box.x1, face.box.y1])
+    return face.landmarks - np.array([face.box.x1, face.box.y1], np.float32)

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.artifacts import sha256_of
 from pipeline.errors import OutputError
 from pipeline.networks import Network
-from pipeline.options import DubOptions, NetworkChoice
+from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.prepare import Dialogue, Film
 from pipeline.resources import ResourceMeter
 from pipeline.timeline import Timeline
@@ -58,7 +58,7 @@ def describe_inputs(film: Film, dialogue: Dialogue) -> Report:
 
 
 def describe_choices(
-    network: Network, choice: NetworkChoice, detector: str | None, options: DubOptions
+    network: Network, choice: NetworkChoice, detector: DetectorChoice | None, options: DubOptions
 ) -> Report:
     """With what the film was dubbed, and how."""
     plain = asdict(options)
@@ -71,7 +71,7 @@ def describe_choices(
             "device": choice.device,
             "precision": network.precision_note,
         },
-        "detector": detector,
+        "detector": None if detector is None else detector.name,
         "options": plain,
     }
 

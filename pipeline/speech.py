@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.errors import InternalError
-from pipeline.networks import SPEECH_WINDOW
+from pipeline.features import SPEECH_WINDOW
 
 Samples = npt.NDArray[np.float32]
 

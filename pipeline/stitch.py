@@ -51,7 +51,7 @@ _STALE_TAGS = frozenset(
 _BRAND_TAGS = frozenset(("major_brand", "minor_version", "compatible_brands", "encoder"))
 
 
-def stitch(  # noqa: PLR0917 -- files and times first, choices by name
+def stitch(
     segments: Sequence[Path],
     timing: Timing,
     info: MediaInfo,

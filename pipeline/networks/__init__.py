@@ -8,27 +8,14 @@ films are cut into segments, and a cut must not show.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-#: Samples of 16 kHz sound behind one value of :attr:`Sound.speech` (32 ms).
-SPEECH_WINDOW = 512
+from pipeline.features import Sound
 
-
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """The dialogue as networks hear it, over the whole track.
-
-    Attributes:
-        mel: ``(80, T)`` float32 in [-4, 4], 80 mel steps a second; may be a read-only memmap.
-        speech: ``(n,)`` float32, the probability of speech in each :data:`SPEECH_WINDOW` samples.
-    """
-
-    mel: npt.NDArray[np.float32]
-    speech: npt.NDArray[np.float32]
+__all__ = ["Network", "Sound"]
 
 
 class Network(Protocol):
@@ -52,7 +39,7 @@ class Network(Protocol):
 
     @property
     def returns_native(self) -> bool:
-        """Whether mouths are the crop's own pixels, moved: no colours to fit, nothing to sharpen."""
+        """Whether mouths are the crop's own pixels, moved: no colours to fit."""
 
     def hear(
         self,

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ def test_film_with_everything_in_it_is_dubbed_and_reported(clips: Path, tmp_path
     shots = report["shots"]
     assert shots[0]["start"] == 0
     assert shots[-1]["end"] == report["frames"]["in"]
-    assert all(a["end"] == b["start"] for a, b in zip(shots, shots[1:], strict=False))
+    assert all(a["end"] == b["start"] for a, b in pairwise(shots))
     spans = [span for shot in shots for span in shot["spans"]]
     assert {"dubbed", "passed through"} <= {span["what"] for span in spans}
     assert all(span["reason"] for span in spans if span["what"] != "dubbed")

@@ -146,7 +146,7 @@ def test_sample_aspect_ratio_is_kept(ffmpeg: str, tmp_path: Path, ratio: str) ->
         ("85:47", "yuv422p10le", "hevc", (86, 47)),
     ],
 )
-def test_sizes_and_formats_encode(  # noqa: PLR0917 -- a table of cases
+def test_sizes_and_formats_encode(
     ffmpeg: str, tmp_path: Path, size: str, pix_fmt: str, codec: str, coded: tuple[int, int]
 ) -> None:
     source = pattern(ffmpeg, tmp_path / "source.mkv", size, pix_fmt)

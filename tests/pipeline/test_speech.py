@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from pipeline import speech as module
-from pipeline.networks import SPEECH_WINDOW
+from pipeline.features import SPEECH_WINDOW
 from pipeline.speech import FADE_SAMPLES, detect_speech, speaking_gain
 
 
