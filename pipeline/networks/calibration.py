@@ -81,7 +81,7 @@ _VOWELS = (
 
 
 @cache
-def _sound(seconds: int = 6) -> npt.NDArray[np.float32]:
+def _sound(seconds: int = 12) -> npt.NDArray[np.float32]:
     """``(n,)``: syllables four a second at three loudnesses, with hiss and pauses between."""
     time = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
     pitch = 140 + 40 * np.sin(2 * np.pi * 0.4 * time)
