@@ -114,6 +114,15 @@ def test_faster_arithmetic_draws_nearly_the_same(
     assert precision in fast.precision_note
 
 
+def test_bf16_is_within_a_level_at_the_published_width() -> None:
+    torch.manual_seed(0)
+    network = Wav2Lip().eval()
+    mel, faces = next(iter(calibration_batches(1, 2)))
+    with torch.inference_mode():
+        drawn = prepare(network, CPU, "bf16").forward(mel, faces)
+        assert (drawn - network(mel, faces)).abs().max() < 1 / 255
+
+
 def test_folding_is_exact_but_for_rounding(checkpoint: Path) -> None:
     network = load_checkpoint(checkpoint)
     mel, faces = next(iter(calibration_batches(1, 2)))
