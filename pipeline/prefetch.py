@@ -1,15 +1,18 @@
-"""Work ahead: an iterator that runs in a thread of its own, a bounded number of items ahead.
+"""Work ahead in threads: an iterator in one of its own, or a function over items in several.
 
-Decoding, the network and encoding all leave Python's lock while they work, so a thread for each
-keeps both cores busy without a second process and its memory.
+Decoding, networks, OpenCV and encoding all leave Python's lock while they work, so threads keep
+the cores busy without a second process and its memory.
 """
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 #: How often a blocked thread looks whether it should stop, in seconds.
 _LOOK_SECONDS = 0.1
@@ -32,6 +35,27 @@ def prefetch(items: Iterable[Item], depth: int) -> Iterator[Item]:
         yield from producer.take()
     finally:
         producer.stop()
+
+
+def map_in_threads(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> Iterator[Result]:
+    """``work`` of each item, in order, in ``threads`` threads at once.
+
+    At most ``threads + 1`` items are in work or waiting to be taken. The first error is raised in
+    its place.
+    """
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="map") as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(work, item))
+                if len(pending) > threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _Producer(threading.Thread, Generic[Item]):

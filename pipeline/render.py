@@ -2,10 +2,11 @@
 
 ::
 
-    frames ─▶ show (cut out each face) ─▶ speak (the network, in batches) ─▶ composite ─▶ encode
+    decode ─▶ a batch of frames: cut out each face ─▶ network ─▶ composite ─▶ encode
 
-The first two run ahead in threads of their own. Nothing here remembers anything from one frame to
-the next, so where the film is cut into segments never shows.
+Decoding runs ahead in a thread; batches are worked on in several, side by side, because a network
+on one core each gets more done than one network on all. Nothing here remembers anything from one
+frame to the next, so where the film is cut into segments never shows.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ from pipeline.mediainfo import VideoInfo
 from pipeline.networks import Network
 from pipeline.networks.build import build_network
 from pipeline.options import Blend, DubOptions, NetworkChoice
-from pipeline.prefetch import prefetch
+from pipeline.prefetch import map_in_threads, prefetch
 from pipeline.prepare import Dialogue, Source
 from pipeline.timeline import Timeline
 from pipeline.tracks import TrackedFace, Tracks
@@ -108,7 +109,7 @@ class _Renderer:
         options, source, timeline = task.options, task.source, task.timeline
         shown = timeline.source_index[start:end]
         frames = read_frames(source.objects, source.plan, source.segments, shown)
-        numbered = zip(range(start, end), shown.tolist(), frames, strict=True)
+        numbered = map(NumberedFrame, frames, shown.tolist(), range(start, end))
         dubbed = render_frames(
             numbered, source.video, task.tracks, self._network, self._features, options.blend
         )
@@ -164,21 +165,16 @@ def _digest_frames(task: RenderTask, start: int, end: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """A frame and what the network needs of it."""
+class NumberedFrame:
+    """A decoded frame of the source and its place in the output."""
 
     frame: av.VideoFrame
+    source_index: int
     output_index: int
-    faces: tuple[TrackedFace, ...]
-    crops: list[npt.NDArray[np.uint8]]
-
-
-_Batch = list[_Shown]
-_Mouths = list[npt.NDArray[np.uint8]]
 
 
 def render_frames(
-    frames: Iterable[tuple[int, int, av.VideoFrame]],
+    frames: Iterable[NumberedFrame],
     video: VideoInfo,
     tracks: Tracks,
     network: Network,
@@ -188,74 +184,70 @@ def render_frames(
     """Dub a run of frames, in order; frames without a tracked face pass untouched.
 
     Args:
-        frames: (index in the output, index in the source, picture); pictures are written into.
+        frames: in the order of the output; their pictures are written into.
         video: the source's picture: its colours and its rotation.
         tracks: who is dubbed where, by source frame.
         network: what makes mouths.
         features: of the sound, by output frame.
         blend: how a mouth meets the picture.
     """
-    shown = prefetch(_show(frames, video, tracks, network.batch_size), _BATCHES_AHEAD)
-    spoken = prefetch(_speak(shown, network, features), _BATCHES_AHEAD)
-    for batch, mouths in spoken:
-        yield from _composite(batch, mouths, video, network, blend)
+
+    def dub(batch: list[NumberedFrame]) -> list[av.VideoFrame]:
+        return _dub_batch(batch, video, tracks, network, features, blend)
+
+    longest = max(1, min(network.batch_size, _BATCH_BYTES // _frame_bytes(video)))
+    batches = prefetch(_gather(frames, tracks, network.batch_size, longest), _BATCHES_AHEAD)
+    for batch in map_in_threads(dub, batches, network.lanes):
+        yield from batch
 
 
-def _show(
-    frames: Iterable[tuple[int, int, av.VideoFrame]],
-    video: VideoInfo,
-    tracks: Tracks,
-    batch_size: int,
-) -> Iterator[_Batch]:
-    """Cut out every face, and gather frames until the network has a batch to work on."""
-    longest = max(1, min(batch_size, _BATCH_BYTES // _frame_bytes(video)))
-    batch: _Batch = []
+def _gather(
+    frames: Iterable[NumberedFrame], tracks: Tracks, faces: int, longest: int
+) -> Iterator[list[NumberedFrame]]:
+    """Batches of at most ``longest`` frames, with about as many faces as the network likes."""
+    batch: list[NumberedFrame] = []
     waiting = 0
-    for output_index, source_index, frame in frames:
-        faces = tracks.faces_at(source_index)
-        crops = [read_crop(frame, face.box, video.color, video.rotation) for face in faces]
-        batch.append(_Shown(frame, output_index, faces, crops))
-        waiting += len(faces)
-        if waiting >= batch_size or len(batch) >= longest:
+    for numbered in frames:
+        batch.append(numbered)
+        waiting += len(tracks.faces_at(numbered.source_index))
+        if waiting >= faces or len(batch) >= longest:
             yield batch
             batch, waiting = [], 0
     if batch:
         yield batch
 
 
+def _dub_batch(
+    batch: list[NumberedFrame],
+    video: VideoInfo,
+    tracks: Tracks,
+    network: Network,
+    features: Sequence[Any],
+    blend: Blend,
+) -> list[av.VideoFrame]:
+    shown = [(each, face) for each in batch for face in tracks.faces_at(each.source_index)]
+    crops = [read_crop(each.frame, face.box, video.color, video.rotation) for each, face in shown]
+    landmarks = [_in_crop(face) for _, face in shown]
+    heard = [features[each.output_index] for each, _ in shown]
+    mouths = network.speak(crops, landmarks, heard) if crops else []
+    for (each, face), crop, mouth, points in zip(shown, crops, mouths, landmarks, strict=True):
+        paste_mouth(
+            each.frame,
+            face.box,
+            crop,
+            mouth,
+            points,
+            video.color,
+            rotation=video.rotation,
+            blend=blend,
+            match_color=not network.returns_native,
+        )
+    return [each.frame for each in batch]
+
+
 def _frame_bytes(video: VideoInfo) -> int:
     """Of a decoded frame, generously: 4:4:4."""
     return video.width * video.height * 3 * (2 if video.bit_depth > 8 else 1)
-
-
-def _speak(
-    batches: Iterable[_Batch], network: Network, features: Sequence[Any]
-) -> Iterator[tuple[_Batch, _Mouths]]:
-    for batch in batches:
-        crops = [crop for shown in batch for crop in shown.crops]
-        landmarks = [_in_crop(face) for shown in batch for face in shown.faces]
-        heard = [features[shown.output_index] for shown in batch for _ in shown.faces]
-        yield batch, network.speak(crops, landmarks, heard) if crops else []
-
-
-def _composite(
-    batch: _Batch, mouths: _Mouths, video: VideoInfo, network: Network, blend: Blend
-) -> Iterator[av.VideoFrame]:
-    remaining = iter(mouths)
-    for shown in batch:
-        for face, crop in zip(shown.faces, shown.crops, strict=True):
-            paste_mouth(
-                shown.frame,
-                face.box,
-                crop,
-                next(remaining),
-                _in_crop(face),
-                video.color,
-                rotation=video.rotation,
-                blend=blend,
-                match_color=not network.returns_native,
-            )
-        yield shown.frame
 
 
 def _in_crop(face: TrackedFace) -> npt.NDArray[np.float32]:

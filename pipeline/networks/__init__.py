@@ -38,6 +38,10 @@ class Network(Protocol):
         """How many crops a call of :meth:`speak` handles best. Any number is accepted."""
 
     @property
+    def lanes(self) -> int:
+        """How many threads may, and should, call :meth:`speak` at once."""
+
+    @property
     def returns_native(self) -> bool:
         """Whether mouths are the crop's own pixels, moved: no colours to fit."""
 

@@ -50,6 +50,7 @@ class DraftNetwork:
     name = "draft"
     precision_note = "uint8: the source's own pixels, warped"
     batch_size = 8
+    lanes = 2
     #: Mouths come back in the crop's own size and colours: nothing to resize or to fit.
     returns_native = True
 
