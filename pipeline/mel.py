@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Self, overload
 
+import librosa.filters
 import numpy as np
 import numpy.typing as npt
 
@@ -128,38 +129,12 @@ def _hann() -> npt.NDArray[np.float64]:
 
 @cache
 def mel_filter_bank() -> npt.NDArray[np.float64]:
-    """``(80, 401)`` triangles on Slaney's mel scale, each of unit area per hertz.
-
-    Equal to ``librosa.filters.mel(sr=16000, n_fft=800, n_mels=80, fmin=55, fmax=7600)``, which is
-    not called because importing it takes two seconds and 140 MB. Source: M. Slaney, "Auditory
-    Toolbox", Interval Research 1998.
-    """
-    ends = _mel_of_hertz(np.array([_LOWEST_HZ, _HIGHEST_HZ]))
-    edges = _hertz_of_mel(np.linspace(ends[0], ends[1], BANDS + 2))  # (82,)
-    bins = np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE)  # (401,)
-    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    rising = (bins - low) / (centre - low)
-    falling = (high - bins) / (high - centre)
-    bank = np.maximum(0.0, np.minimum(rising, falling)) * 2.0 / (high - low)
+    """``(80, 401)`` triangles on Slaney's mel scale, each of unit area per hertz."""
+    bank = librosa.filters.mel(
+        sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=BANDS, fmin=_LOWEST_HZ, fmax=_HIGHEST_HZ
+    )
     # librosa keeps its bank in float32, and so did the training.
-    return bank.astype(np.float32).astype(np.float64)
-
-
-# Slaney's scale: linear below 1000 Hz, 15 mels a kilohertz; above, 27 mels for a factor of 6.4.
-_LINEAR_HZ_PER_MEL = 200.0 / 3
-_KNEE_HZ = 1000.0
-_KNEE_MEL = _KNEE_HZ / _LINEAR_HZ_PER_MEL
-_LOG_STEP = np.log(6.4) / 27
-
-
-def _mel_of_hertz(hertz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    above = _KNEE_MEL + np.log(np.maximum(hertz, _KNEE_HZ) / _KNEE_HZ) / _LOG_STEP
-    return np.where(hertz < _KNEE_HZ, hertz / _LINEAR_HZ_PER_MEL, above)
-
-
-def _hertz_of_mel(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    above = _KNEE_HZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL))
-    return np.where(mel < _KNEE_MEL, mel * _LINEAR_HZ_PER_MEL, above)
+    return np.asarray(bank, np.float64)
 
 
 class MelWindows(Sequence[Mel]):

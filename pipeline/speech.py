@@ -1,77 +1,35 @@
-"""Where somebody speaks: silero-vad over a whole track, and the gain that lets mouths rest.
+"""Where somebody speaks: silero-vad over a whole track, and the gain that lets mouths rest."""
 
-The weights are the safetensors file inside the silero-vad wheel. Its TorchScript file, a sister
-training of the same network, is not used: loading one is deprecated in torch, importing the
-package sets torch's thread count for the whole process, and it takes one 32 ms window a call.
-Here the convolutions take a block of windows at once and only the recurrent layer goes step by
-step. Source: github.com/snakers4/silero-vad, MIT.
-"""
-
+import warnings
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
-from pipeline.errors import InternalError
 from pipeline.features import SPEECH_WINDOW
 
 Samples = npt.NDArray[np.float32]
 
-#: Samples before its own that the detector sees with each window.
-_CONTEXT = 64
-
-#: Windows a block, 16 s. Blocks lie on a fixed grid, so how a stream arrives changes nothing.
-_BLOCK_WINDOWS = 512
-
-
-class _SpeechDetector(nn.Module):
-    """silero-vad 5 and 6 at 16 kHz; parameter names as in its safetensors file."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stft_conv = nn.Conv1d(1, 258, 256, stride=128, bias=False)
-        self.conv1 = nn.Conv1d(129, 128, 3, padding=1)
-        self.conv2 = nn.Conv1d(128, 64, 3, stride=2, padding=1)
-        self.conv3 = nn.Conv1d(64, 64, 3, stride=2, padding=1)
-        self.conv4 = nn.Conv1d(64, 128, 3, padding=1)
-        self.lstm = nn.LSTM(128, 128)
-        self.final_conv = nn.Conv1d(128, 1, 1)
-
-    def forward(
-        self, windows: Tensor, state: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """``(n, 576)`` successive windows with their context → ``(n,)`` probabilities, state."""
-        padded = functional.pad(windows[:, None], (0, _CONTEXT), "reflect")  # (n, 1, 640)
-        real, imaginary = self.stft_conv(padded).chunk(2, dim=1)  # (n, 129, 4) each
-        x = torch.sqrt(real**2 + imaginary**2)
-        for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
-            x = torch.relu(layer(x))  # (n, 128, 4), (n, 64, 2), (n, 64, 1), (n, 128, 1)
-        hidden, state = self.lstm(x.movedim(2, 1), state)  # (n, 1, 128): n steps, one track
-        speech = self.final_conv(torch.relu(hidden).movedim(1, 2))  # (n, 1, 1)
-        return torch.sigmoid(speech).flatten(), state
+#: silero-vad has one network for this rate and one for half of it.
+_SAMPLE_RATE = 16_000
 
 
 @cache
-def _detector() -> _SpeechDetector:
-    from safetensors.torch import load_file  # noqa: PLC0415 -- only a track's first pass needs it
+def _detector() -> Any:
+    """silero-vad's network, from the weights inside its wheel."""
+    threads = torch.get_num_threads()
+    with warnings.catch_warnings():
+        # The wheel's weights are TorchScript, which torch deprecates; it is theirs to change.
+        warnings.simplefilter("ignore")
+        from silero_vad import load_silero_vad  # noqa: PLC0415 -- sets threads; see below
 
-    package = find_spec("silero_vad")
-    if package is None or package.origin is None:
-        raise InternalError("the silero-vad package is missing; install lipfarm again")
-    weights = load_file(Path(package.origin).parent / "data" / "silero_vad_16k.safetensors")
-    names = {f"lstm_cell.{name}": f"lstm.{name}_l0" for name in _LSTM_PARAMETERS}
-    detector = _SpeechDetector()
-    detector.load_state_dict({names.get(name, name): value for name, value in weights.items()})
-    return detector.eval().requires_grad_(False)
-
-
-_LSTM_PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        detector = load_silero_vad()
+    # Importing it sets the whole process to one thread.
+    torch.set_num_threads(threads)
+    return detector
 
 
 def detect_speech(blocks: Iterable[Samples]) -> npt.NDArray[np.float32]:
@@ -85,33 +43,25 @@ def detect_speech(blocks: Iterable[Samples]) -> npt.NDArray[np.float32]:
         ``(ceil(n / 512),)`` float32: one value per 512 samples, the last window padded with zeros.
     """
     detector = _detector()
-    state = (torch.zeros(1, 1, 128), torch.zeros(1, 1, 128))
-    context = np.zeros(_CONTEXT, np.float32)
-    found = [np.zeros(0, np.float32)]
-    for block in _regroup(blocks, _BLOCK_WINDOWS * SPEECH_WINDOW):
-        sound = np.concatenate([context, block])
-        windows = np.lib.stride_tricks.sliding_window_view(sound, _CONTEXT + SPEECH_WINDOW)
-        with torch.inference_mode():
-            speech, state = detector(torch.from_numpy(windows[::SPEECH_WINDOW].copy()), state)
-        found.append(speech.numpy())
-        context = sound[-_CONTEXT:]
-    return np.concatenate(found)
+    detector.reset_states()
+    with torch.inference_mode():
+        found = [
+            detector(torch.from_numpy(window), _SAMPLE_RATE).item() for window in _windows(blocks)
+        ]
+    return np.array(found, np.float32)
 
 
-def _regroup(blocks: Iterable[Samples], size: int) -> Iterator[Samples]:
-    """The same sound in blocks of ``size``; the last one padded to whole windows."""
-    pending: list[Samples] = []
-    held = 0
+def _windows(blocks: Iterable[Samples]) -> Iterator[Samples]:
+    """The same sound in windows of :data:`SPEECH_WINDOW`, the last one padded with zeros."""
+    rest = np.zeros(0, np.float32)
     for block in blocks:
-        rest = np.where(np.isfinite(block), block, np.float32(0))
-        while held + len(rest) >= size:
-            piece, rest = rest[: size - held], rest[size - held :]
-            yield np.concatenate([*pending, piece])
-            pending, held = [], 0
-        pending.append(rest)
-        held += len(rest)
-    if held:
-        yield np.concatenate([*pending, np.zeros(-held % SPEECH_WINDOW, np.float32)])
+        finite = np.where(np.isfinite(block), block, np.float32(0)).astype(np.float32)
+        sound = np.concatenate([rest, finite])
+        whole = len(sound) // SPEECH_WINDOW * SPEECH_WINDOW
+        yield from sound[:whole].reshape(-1, SPEECH_WINDOW)
+        rest = sound[whole:]
+    if len(rest):
+        yield np.pad(rest, (0, SPEECH_WINDOW - len(rest)))
 
 
 #: Speech begins above the first probability and lasts until it falls below the second.

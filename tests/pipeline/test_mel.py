@@ -15,7 +15,6 @@ from pipeline.mel import (
     SILENCE,
     MelWindows,
     count_mel_steps,
-    mel_filter_bank,
     mel_spectrogram,
     write_mel,
 )
@@ -35,11 +34,6 @@ def noise(samples: int) -> np.ndarray:
     sound = np.random.default_rng(samples).standard_normal(samples).astype(np.float32) * 0.1
     sound[samples // 2 : samples * 3 // 4] = 0
     return sound
-
-
-def test_filter_bank_is_librosas() -> None:
-    bank = librosa.filters.mel(sr=16000, n_fft=800, n_mels=80, fmin=55, fmax=7600)
-    np.testing.assert_allclose(mel_filter_bank(), bank, atol=1e-8)
 
 
 # Shorter than the reflection, around an FFT frame, and on both sides of a block's edge.

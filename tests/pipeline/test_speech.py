@@ -1,7 +1,5 @@
 """Speech is found where it is, however the stream arrives, and mouths get time to close."""
 
-import warnings
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,28 +19,11 @@ def dialogue(clips: Path) -> np.ndarray:
     return sound
 
 
-def test_the_detector_computes_what_silero_vads_own_file_computes(dialogue: np.ndarray) -> None:
-    folder = Path(find_spec("silero_vad").origin).parent / "data"
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # torch.jit.load is deprecated; the program does not call it
-        published = torch.jit.load(folder / "silero_vad.jit")
-    theirs = dict(published._model.named_parameters()) | dict(published._model.named_buffers())
-    ours = module._SpeechDetector()
-    # Both list their layers from input to output, but for the STFT, which theirs keeps last.
-    basis = theirs.pop("stft.forward_basis_buffer")
-    names = [name for name in ours.state_dict() if name != "stft_conv.weight"]
-    ours.load_state_dict(
-        {"stft_conv.weight": basis, **dict(zip(names, theirs.values(), strict=True))}
-    )
-    sound = torch.from_numpy(dialogue[: 200 * 512])
-    with torch.inference_mode():
-        expected = published.audio_forward(sound[None], 16_000)[0]
-        padded = torch.cat([torch.zeros(64), sound])
-        zeros = (torch.zeros(1, 1, 128), torch.zeros(1, 1, 128))
-        found, _ = ours(padded.unfold(0, 576, 512), zeros)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+def test_silero_vad_does_not_take_the_process_threads_away(dialogue: np.ndarray) -> None:
+    before = torch.get_num_threads()
+    module._detector.cache_clear()
+    detect_speech([dialogue[:512]])
+    assert torch.get_num_threads() == before
 
 
 def test_speech_is_told_from_silence_and_from_noise(dialogue: np.ndarray) -> None:
