@@ -25,8 +25,8 @@ from pipeline.networks import Network
 from pipeline.networks.build import build_network
 from pipeline.networks.wav2lip import Wav2Lip, load_checkpoint
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
-from pipeline.progress import Silent
 from pipeline.report import Report
+from pipeline.running.progress import Silent
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
 

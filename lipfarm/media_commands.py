@@ -39,7 +39,7 @@ def frames(*, video: Path, folder: Path, faces: bool, detector: str, fps: Fracti
 @click.argument("output", type=_PATH)
 def waveform(*, audio: Path, output: Path) -> None:
     """Write the sound of AUDIO (any file with sound) to OUTPUT as a 16 kHz mono WAV."""
-    from pipeline.sound import write_waveform  # noqa: PLC0415
+    from pipeline.sound.dialogue import write_waveform  # noqa: PLC0415
 
     seconds = write_waveform(audio, output)
     click.echo(f"{output}: {float(seconds):.3f} s", err=True)

@@ -28,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.geometry import Box
-from pipeline.mediainfo import ColorTags
-from pipeline.planes import Plane, plane_arrays
+from pipeline.media.info import ColorTags
+from pipeline.media.planes import Plane, plane_arrays
 
 #: Untagged pictures of at least this many lines are BT.709.
 HD_LINES = 720

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.color import Bytes, Floats, add_change, read_crop, replace_box
 from pipeline.geometry import Box
-from pipeline.mediainfo import ColorTags
+from pipeline.media.info import ColorTags
 from pipeline.options import Blend
 
 __all__ = ["box_patch", "feather_mask", "paste_mouth", "read_crop"]

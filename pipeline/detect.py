@@ -8,16 +8,16 @@ import av
 import numpy as np
 
 from pipeline.artifacts import Store, artifact_key
-from pipeline.decoding import decode_segment
-from pipeline.detectors import CenterFace, Detector, Face, Picture, YuNet
 from pipeline.errors import UnreadableMediaError
-from pipeline.faces import SegmentFaces, detect_segment
-from pipeline.fanout import Advance, for_each_segment
-from pipeline.media import one_line
+from pipeline.faces.detectors import CenterFace, Detector, Face, Picture, YuNet
+from pipeline.faces.looks import SegmentFaces, detect_segment
+from pipeline.media.decoding import decode_segment
+from pipeline.media.opening import one_line
+from pipeline.media.segments import Segment, settle
 from pipeline.options import DetectorChoice
-from pipeline.prefetch import prefetch
 from pipeline.prepare import Source
-from pipeline.segments import Segment, settle
+from pipeline.running.processes import Advance, for_each_segment
+from pipeline.running.threads import prefetch
 
 #: Raised when what the stage writes changes.
 DETECT_VERSION = 1

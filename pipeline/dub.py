@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import Store
-from pipeline.containers import check_container, container_of
 from pipeline.detect import detect_source
-from pipeline.encode import check_quality
-from pipeline.faces import SegmentFaces
+from pipeline.faces.looks import SegmentFaces
+from pipeline.faces.tracks import Tracks, fix_tracks, track_faces
 from pipeline.networks.build import build_network
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
+from pipeline.output.containers import check_container, container_of
+from pipeline.output.encode import check_quality
+from pipeline.output.publish import check_output
 from pipeline.prepare import Dialogue, Film, Source, cut_film, prepare_dialogue, read_film
-from pipeline.progress import Progress
-from pipeline.publish import check_output
 from pipeline.render import RenderTask, render_source
 from pipeline.report import (
     Report,
@@ -29,11 +29,11 @@ from pipeline.report import (
     describe_inputs,
     describe_output,
 )
-from pipeline.resources import ResourceMeter
-from pipeline.sound import encode_dialogue
+from pipeline.running.progress import Progress
+from pipeline.running.resources import ResourceMeter
+from pipeline.sound.dialogue import encode_dialogue
 from pipeline.stitch import Timing, stitch
 from pipeline.timeline import Timeline, build_timeline
-from pipeline.tracks import Tracks, fix_tracks, track_faces
 
 
 @dataclass(frozen=True, slots=True)

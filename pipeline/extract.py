@@ -10,13 +10,13 @@ from pipeline.artifacts import Store
 from pipeline.composite import read_crop
 from pipeline.detect import detect_source
 from pipeline.errors import OutputError
-from pipeline.frames import read_frames
-from pipeline.media import one_line
+from pipeline.faces.tracks import Tracks, track_faces
+from pipeline.media.frames import read_frames
+from pipeline.media.opening import one_line
+from pipeline.media.pictures import write_picture
 from pipeline.options import DetectorChoice
-from pipeline.pictures import write_picture
 from pipeline.prepare import cut_film, read_film
-from pipeline.progress import Progress
-from pipeline.tracks import Tracks, track_faces
+from pipeline.running.progress import Progress
 
 #: Cutting is only for the detector here; its length is of no account.
 _SEGMENT_SECONDS = 10.0

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.artifacts import KeyPart, Store, artifact_key, sha256_of
-from pipeline.cutting import cut_segments
 from pipeline.errors import InternalError
-from pipeline.mediainfo import MediaInfo, VideoInfo
+from pipeline.media.cutting import cut_segments
+from pipeline.media.info import MediaInfo, VideoInfo
+from pipeline.media.packets import SourcePlan, scan_packets
+from pipeline.media.pictures import images_to_source, is_pictures, list_pictures
+from pipeline.media.probe import probe, require_dialogue, require_source
+from pipeline.media.segments import Segment, plan_segments
 from pipeline.mel import write_mel
 from pipeline.networks import Sound
-from pipeline.packets import SourcePlan, scan_packets
-from pipeline.pictures import images_to_source, is_pictures, list_pictures
-from pipeline.probe import probe, require_dialogue, require_source
-from pipeline.segments import Segment, plan_segments
-from pipeline.sound import decode_waveform
-from pipeline.speech import detect_speech
+from pipeline.sound.dialogue import decode_waveform
+from pipeline.sound.speech import detect_speech
 
 #: Raised when what the stage writes changes.
 CUT_VERSION = 1

@@ -21,17 +21,17 @@ import numpy.typing as npt
 
 from pipeline.artifacts import Store, artifact_key
 from pipeline.composite import paste_mouth, read_crop
-from pipeline.encode import SegmentEncoder
-from pipeline.fanout import Advance, for_each_segment
-from pipeline.frames import read_frames
-from pipeline.mediainfo import VideoInfo
+from pipeline.faces.tracks import TrackedFace, Tracks
+from pipeline.media.frames import read_frames
+from pipeline.media.info import VideoInfo
 from pipeline.networks import Network
 from pipeline.networks.build import build_network
 from pipeline.options import Blend, DubOptions, NetworkChoice
-from pipeline.prefetch import map_in_threads, prefetch
+from pipeline.output.encode import SegmentEncoder
 from pipeline.prepare import Dialogue, Source
+from pipeline.running.processes import Advance, for_each_segment
+from pipeline.running.threads import map_in_threads, prefetch
 from pipeline.timeline import Timeline
-from pipeline.tracks import TrackedFace, Tracks
 
 #: Raised when what the stage writes changes.
 RENDER_VERSION = 1

@@ -9,12 +9,12 @@ from typing import Any
 
 from pipeline.artifacts import sha256_of
 from pipeline.errors import OutputError
+from pipeline.faces.tracks import Tracks
 from pipeline.networks import Network
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.prepare import Dialogue, Film
-from pipeline.resources import ResourceMeter
+from pipeline.running.resources import ResourceMeter
 from pipeline.timeline import Timeline
-from pipeline.tracks import Tracks
 
 Report = dict[str, Any]
 

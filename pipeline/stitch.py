@@ -12,14 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands import PROTOCOLS, ffmpeg_path, run
-from pipeline.containers import OutputPlan, check_container, container_of
-from pipeline.encode import choose_encoder
-from pipeline.join import Timing, join_segments
-from pipeline.mediainfo import MediaInfo, VideoInfo
+from pipeline.media.info import MediaInfo, VideoInfo
 from pipeline.options import KeepAudio
-from pipeline.publish import check_output, publishing
-from pipeline.verify import Expected, priming, verify_output
+from pipeline.output.containers import OutputPlan, check_container, container_of
+from pipeline.output.encode import choose_encoder
+from pipeline.output.join import Timing, join_segments
+from pipeline.output.publish import check_output, publishing
+from pipeline.output.verify import Expected, priming, verify_output
+from pipeline.running.commands import PROTOCOLS, ffmpeg_path, run
 
 __all__ = ["Timing", "check_container", "check_output", "container_of", "join_segments", "stitch"]
 
@@ -66,17 +66,17 @@ def stitch(
     """Join, mux, verify, and only then give the output its name.
 
     Args:
-        segments: files of :class:`pipeline.encode.SegmentEncoder`, in order.
+        segments: files of :class:`pipeline.output.encode.SegmentEncoder`, in order.
         timing: of all their frames.
         info: the source, probed; everything but picture and dialogue is copied from it.
-        dialogue: the track of :func:`pipeline.sound.encode_dialogue`; it starts with the picture.
+        dialogue: the track of ``encode_dialogue``; it starts with the picture.
         output: MP4, MOV or MKV, by its extension.
         work_dir: a folder with room for the joined picture.
         keep_audio: whether the source's own sound follows the dubbed track.
         language, title: tags of the dubbed track.
 
     Returns:
-        Facts for the report; see :func:`pipeline.verify.verify_output`.
+        Facts for the report; see :func:`pipeline.output.verify.verify_output`.
 
     Raises:
         OutputError: see check_container and check_output.

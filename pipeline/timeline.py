@@ -20,8 +20,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.media.plan import SourcePlan
 from pipeline.options import SyncMode
-from pipeline.plan import SourcePlan
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commands import ffmpeg_path
+from pipeline.running.commands import ffmpeg_path
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

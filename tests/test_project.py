@@ -17,7 +17,7 @@ import pytest
 from infra import checkpoints
 from infra import errors as infra_errors
 from pipeline import errors as pipeline_errors
-from pipeline.commands import run
+from pipeline.running.commands import run
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("pipeline", "infra", "lipfarm", "bench")

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.features import Sound
+from pipeline.sound.features import Sound
 
 __all__ = ["Network", "Sound"]
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from pipeline.features import SPEECH_WINDOW, Sound
+from pipeline.sound.features import SPEECH_WINDOW, Sound
 
 Curve = npt.NDArray[np.float64]
 

@@ -22,7 +22,7 @@ from pipeline.mel import HOP_LENGTH, SILENCE, WINDOW_STEPS, Mel, MelWindows
 from pipeline.networks import Sound
 from pipeline.networks.precision import prepare
 from pipeline.networks.wav2lip import FACE_SIZE, load_checkpoint
-from pipeline.speech import speaking_gain
+from pipeline.sound.speech import speaking_gain
 
 #: Frames a call of the network on a CPU: its widest layers just stay in the last-level cache.
 CPU_BATCH = 16

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from lipfarm import demo
-from pipeline.probe import probe
+from pipeline.media.probe import probe
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.color import add_change, read_crop, replace_box, resolve_matrix, stored_box
 from pipeline.geometry import Box
-from pipeline.mediainfo import ColorTags
-from pipeline.planes import plane_arrays
+from pipeline.media.info import ColorTags
+from pipeline.media.planes import plane_arrays
 
 FORMATS = ["yuv420p", "yuv422p", "yuv444p", "gray", "yuv420p10le", "yuv422p10le", "yuv444p12le"]
 EVEN, ODD = Box(20, 16, 60, 50), Box(21, 17, 58, 49)

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.composite import box_patch, feather_mask, paste_mouth, read_crop
 from pipeline.geometry import Box
-from pipeline.mediainfo import ColorTags
-from pipeline.planes import plane_arrays
+from pipeline.media.info import ColorTags
+from pipeline.media.planes import plane_arrays
 
 # The face of portrait_25fps.mp4's first frame, as YuNet finds it, padded by 6 % at the bottom.
 BOX = Box(217, 159, 336, 318)

@@ -18,8 +18,8 @@ import pytest
 from pipeline.dub import Order, dub_film
 from pipeline.geometry import Box
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice, SyncMode
-from pipeline.progress import Silent
 from pipeline.report import Report
+from pipeline.running.progress import Silent
 
 
 def dub(source: Path, dialogue: Path, output: Path, **choices: Any) -> Report:

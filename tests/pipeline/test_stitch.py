@@ -13,16 +13,16 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from pipeline.commands import run
-from pipeline.encode import SegmentEncoder
 from pipeline.errors import InternalError, StorageFullError
-from pipeline.frames import decode_source
-from pipeline.mediainfo import MediaInfo, VideoInfo
-from pipeline.planes import plane_arrays
-from pipeline.probe import probe
-from pipeline.sound import encode_dialogue
+from pipeline.media.frames import decode_source
+from pipeline.media.info import MediaInfo, VideoInfo
+from pipeline.media.planes import plane_arrays
+from pipeline.media.probe import probe
+from pipeline.output.encode import SegmentEncoder
+from pipeline.output.verify import Expected, priming, verify_output
+from pipeline.running.commands import run
+from pipeline.sound.dialogue import encode_dialogue
 from pipeline.stitch import Timing, join_segments, stitch
-from pipeline.verify import Expected, priming, verify_output
 
 FRAMES = 36
 FRAMES_PER_SEGMENT = 17
@@ -277,7 +277,7 @@ def test_verification_sees_what_is_wrong(clips: Path, tmp_path: Path) -> None:
     piece = encode_piece(clips / "film.mkv", tmp_path, 24)
     output = tmp_path / "out.mkv"
     stitch_piece(piece, clips / "dialogue_en.flac", output, language="deu")
-    from pipeline.containers import check_container  # noqa: PLC0415
+    from pipeline.output.containers import check_container  # noqa: PLC0415
 
     plan = check_container(piece.info, output)
     bare = check_container(piece.info, output, "none")

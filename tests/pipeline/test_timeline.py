@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.mediainfo import ColorTags
+from pipeline.media.info import ColorTags
+from pipeline.media.packets import scan_packets
+from pipeline.media.plan import SourcePlan
+from pipeline.media.probe import probe
 from pipeline.options import SyncMode
-from pipeline.packets import scan_packets
-from pipeline.plan import SourcePlan
-from pipeline.probe import probe
 from pipeline.timeline import Timeline, build_timeline
 
 MODES: tuple[SyncMode, ...] = ("cut_off", "loop", "bounce", "silence", "remap")

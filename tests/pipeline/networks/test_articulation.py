@@ -9,8 +9,8 @@ import pytest
 from pipeline.mel import mel_spectrogram
 from pipeline.networks import Sound
 from pipeline.networks.articulation import articulate
-from pipeline.sound import decode_waveform
-from pipeline.speech import detect_speech
+from pipeline.sound.dialogue import decode_waveform
+from pipeline.sound.speech import detect_speech
 
 RATE = 16_000
 FPS = 25

@@ -1,0 +1,71 @@
+"""What shows between parted lips: the dark of the mouth, a hint of tongue, and teeth."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.networks.lip_line import Tones
+from pipeline.networks.lips import Field
+
+#: How far the edge of the upper teeth shows below the upper lip, and how wide a tooth is, in face
+#: units.
+TEETH_LENGTH, TOOTH_WIDTH = 0.060, 0.085
+#: Grain of the source that is copied, at most, in 8-bit steps.
+MOST_GRAIN = 5.0
+
+
+def colour_inside(
+    place: tuple[Field, Field], gap: tuple[Field, Field], unit: float, tones: Tones
+) -> Field:
+    """``(h, w, 3)`` float32 BGR of the inside of the mouth, as bright as the face is.
+
+    Args:
+        place: across the mouth (-1 to 1 at the corners), and y; each ``(h, w)``.
+        gap: y of the gap's upper and lower edge at each of these places.
+        unit: the face's size in y's pixels.
+        tones: the face's colours.
+    """
+    u, y = place
+    top, bottom = gap
+    opened = np.maximum(bottom - top, 0.0) / unit
+    depth = np.clip((y - top) / np.maximum(bottom - top, 1.0), 0, 1)
+    # Darkest under the upper lip and at the corners.
+    shade = (0.55 + 0.75 * depth) * (1.0 - 0.35 * u * u)
+    colour = shade[..., None] * tones.dark
+    tongue = smoothstep((depth - 0.35) / 0.6) * np.clip(1.0 - 1.3 * u * u, 0, 1)
+    tongue *= 0.85 * smoothstep((opened - 0.08) / 0.20)
+    tongue_colour = 0.40 * tones.lip + 0.05 * tones.skin
+    colour += tongue[..., None] * (tongue_colour - colour)
+    teeth = _show_teeth(u, (y - top) / unit, unit) * (1.0 - tones.teeth_shown)
+    teeth *= smoothstep((opened - 0.05) / 0.10)
+    luma = float(tones.skin.mean())
+    tooth_colour = 0.72 * luma * np.array([0.86, 0.96, 1.02], np.float32) + 0.06 * tones.skin
+    colour += teeth[..., None] * (tooth_colour - colour)
+    return np.asarray(colour, np.float32)
+
+
+def _show_teeth(u: Field, below: Field, unit: float) -> Field:
+    """How much of a tooth there is, ``below`` the upper lip in face units."""
+    length = TEETH_LENGTH * (1.0 - 0.55 * u * u)
+    soft = max(1.0 / unit, 0.016)
+    edge = np.clip((length - below) / soft + 0.5, 0, 1)
+    # In the lip's shadow at the top, in the cheeks' at the sides.
+    lit = (0.35 + 0.65 * smoothstep(below / 0.035)) * np.clip(1.05 - 1.5 * u * u, 0, 1)
+    seam = np.abs(np.sin(u * np.float32(np.pi * 0.29 / TOOTH_WIDTH)))
+    return np.asarray(edge * lit * (0.70 + 0.16 * smoothstep(seam / 0.3)), np.float32)
+
+
+def grain_like(source: npt.NDArray[np.uint8], shape: tuple[int, int]) -> Field:
+    """``(h, w, 1)`` noise as strong as the source's own; the same for the same source."""
+    grey = cv2.cvtColor(source, cv2.COLOR_BGR2GRAY)
+    rough = np.abs(cv2.Laplacian(grey, cv2.CV_16S))
+    # The median of |Laplacian| is 0.67·√20 of the noise; flat places only, so no edge counts.
+    strength = min(float(np.median(rough)) / 3.0, MOST_GRAIN)
+    noise = np.random.default_rng(int(grey.sum())).standard_normal(shape, np.float32)
+    return np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.6)[..., None] * 1.6 * strength, np.float32)
+
+
+def smoothstep(value: Field) -> Field:
+    """0 up to 0, 1 from 1, smooth between."""
+    along = np.clip(value, 0.0, 1.0)
+    return np.asarray(along * along * (3.0 - 2.0 * along), np.float32)

@@ -1,0 +1,110 @@
+"""The output appears whole or not at all, under its own name, on the disk for good."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pipeline.errors import OutputError, StorageFullError
+from pipeline.media.opening import one_line
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextlib.contextmanager
+def writing_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says while a file is written into our errors."""
+    try:
+        yield
+    except OSError as error:  # PyAV's errors that carry an errno are OSErrors, too
+        name = one_line(path)
+        if error.errno in _NO_SPACE:
+            raise StorageFullError(f"no space left on the device while writing {name}") from error
+        raise OutputError(f"cannot write {name}: {error.strerror or error}") from error
+
+
+def check_output(output: Path, inputs: Iterable[Path] = ()) -> None:
+    """See, before hours of work, that the output can be written.
+
+    Args:
+        output: the file to come; one that is there will be replaced.
+        inputs: files that must not be replaced.
+
+    Raises:
+        OutputError: it is a directory, a device or one of the inputs; or its folder is missing or
+            cannot be written.
+        StorageFullError: there is no room even for an empty file.
+    """
+    name = one_line(output)
+    if output.is_dir():
+        raise OutputError(f"{name}: is a directory; give the name of a file in it")
+    if output.exists() and not output.is_file():
+        raise OutputError(f"{name}: is a pipe or device, not a file that can be replaced")
+    for source in inputs:
+        if output.exists() and source.exists() and output.samefile(source):
+            raise OutputError(f"{name}: is the input itself; choose another name")
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"{one_line(folder)}: no such folder for the output; create it first")
+    with writing_errors(output), _temporary(output) as probe:
+        probe.write_bytes(b"\0")
+
+
+@contextlib.contextmanager
+def publishing(output: Path) -> Iterator[Path]:
+    """A temporary file beside the output; it becomes the output only when the block ends well.
+
+    The file is flushed to disk before it gets its name. What killed runs left for the same output
+    is removed first.
+
+    Raises:
+        OutputError, StorageFullError: as in :func:`check_output`.
+    """
+    with writing_errors(output):
+        _remove_left_overs(output)
+        with _temporary(output) as temporary:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(output)
+            _flush_folder(output.absolute().parent)
+
+
+@contextlib.contextmanager
+def _temporary(output: Path) -> Iterator[Path]:
+    """An empty file, locked as long as the block lasts, so that it is known to be in use."""
+    prefix = _prefix(output)
+    path = output.absolute().with_name(f"{prefix}{secrets.token_hex(4)}{output.suffix}")
+    # 0o666: the umask decides, as for any file a program writes.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield path
+    finally:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+
+
+def _prefix(output: Path) -> str:
+    """Short, as the output's own name may already have all the length a file system allows."""
+    digest = hashlib.sha256(os.fsencode(output.name)).hexdigest()[:12]
+    return f".lipfarm-{digest}-"
+
+
+def _remove_left_overs(output: Path) -> None:
+    for path in output.absolute().parent.glob(f"{_prefix(output)}*"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
