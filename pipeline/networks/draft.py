@@ -1,7 +1,8 @@
 """draft: a renderer that needs no checkpoint, and makes a real face speak by moving its own pixels.
 
-The lower face is warped round five landmarks: the jaw drops, the lips part, the corners draw in or
-out; what shows between the lips is painted from the lips' own colours. It is meant for judging
+The lower face is parted where the lower lip begins: lower lip and jaw drop as they are, upper lip
+and teeth stay, the corners draw in or out; what shows in the gap is painted in the face's own
+colours. It is meant for judging
 timing, tracking and blending before a checkpoint is installed, so it says what it is: the network's
 name stands in the report.
 
@@ -20,24 +21,30 @@ import numpy.typing as npt
 
 from pipeline.networks import Sound
 from pipeline.networks.articulation import Articulation, articulate
-from pipeline.networks.lips import Lips, find_lips
+from pipeline.networks.lip_line import Tones, read_lips
+from pipeline.networks.lips import Field, Lips, place_lips
+from pipeline.networks.mouth_inside import colour_inside, grain_like, smoothstep
 
 Picture = npt.NDArray[np.uint8]
-Field = npt.NDArray[np.float32]
 
 #: Part of the digest: change it whenever a pixel of the output may change.
-VERSION = "1"
+VERSION = "2"
 
 #: The widest gap between the lips, in face units (about the distance from eyes to mouth).
-WIDEST_GAP = 0.27
-#: The lower lip takes most of the gap; the upper one rises by the rest.
-LOWER_SHARE = 0.86
+WIDEST_GAP = 0.34
+#: How much of the gap the upper lip gives, where it covers the teeth. Teeth never move.
+UPPER_SHARE = 0.18
 #: The lips part over this much of the mouth's width; at its very corners they stay together.
-PARTED_WIDTH = 0.88
-#: How much of the lower lip's fall the chin shares.
-CHIN_SHARE = 0.62
+PARTED_WIDTH = 0.94
+#: The lower lip falls as it is, this far below its edge, in face units; the chin falls less.
+LIP_THICKNESS = 0.16
+CHIN_SHARE = 0.70
+#: The lower lip's very edge is left out, in face units: teeth cling to it.
+TRIM = 0.014
+#: Below the lips, within this many face units, the whole width of the jaw comes to fall.
+JAW_WIDENS = 0.50
 #: How far the corners draw in for *oo*, out for *ee*, and in again as the jaw drops.
-ROUNDING, SPREADING, DROPPING = 0.26, 0.10, 0.14
+ROUNDING, SPREADING, DROPPING = 0.24, 0.10, 0.12
 #: The warp is built on a grid this many times coarser than the crop; it is smooth, so it may be.
 COARSENESS = 6
 #: Part of the crop's size over which the warp fades towards its border.
@@ -92,15 +99,15 @@ def move_mouth(crop: Picture, landmarks: npt.NDArray[np.float32], shape: Articul
     Returns:
         ``(h, w, 3)`` BGR; a copy of the crop where the mouth is closed or no mouth can be made out.
     """
-    if shape.openness <= 0.0:
-        return crop.copy()
-    lips = find_lips(crop, landmarks)
-    if lips is None:
-        return crop.copy()
-    opening = _opening(lips, shape, crop.shape[0], crop.shape[1])
-    warped = _warp(crop, lips, opening)
-    _paint_mouth(warped, lips, opening)
-    return warped
+    moved = crop.copy()
+    placed = place_lips(landmarks) if shape.openness > 0.0 else None
+    if placed is None:
+        return moved
+    lips, tones = read_lips(crop, placed)
+    opening = _opening(lips, tones, shape, crop.shape[0], crop.shape[1])
+    _warp(crop, lips, opening, moved)
+    _paint_gap(crop, lips, tones, opening, moved)
+    return moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,51 +120,64 @@ class Opening:
     """How far the middle of the lower lip falls."""
     narrowing: float
     """Part of its width the mouth loses (negative: gains)."""
-    wideness: float
-    """0 a slit with thin ends, 1 a full oval."""
+    roundness: float
+    """0 a lens with thin ends, 1 a full oval."""
 
     def lens(self, u: Field) -> Field:
-        """The gap across the mouth, 1 in the middle, 0 at the corners (|u| = 1) and beyond."""
+        """The gap across the mouth, 1 in the middle, 0 at the corners and beyond."""
         inside = np.maximum(1.0 - (u / PARTED_WIDTH) ** 2, 0.0)
-        return np.asarray(inside ** np.float32(1.15 - 0.3 * self.wideness), np.float32)
+        return np.asarray(inside ** np.float32(1.25 - 0.45 * self.roundness), np.float32)
 
 
-def _opening(lips: Lips, shape: Articulation, height: int, width: int) -> Opening:
+def _opening(lips: Lips, tones: Tones, shape: Articulation, height: int, width: int) -> Opening:
     gap = WIDEST_GAP * lips.unit * shape.openness
     # A crop that ends at the lips leaves no room to fall: keep the warp from folding.
-    below = lips.room_below(height, width)
-    gap = min(gap, 0.5 * below)
+    gap = min(gap, 0.5 * lips.room_below(height, width))
     rounded, spread = max(-shape.spread, 0.0), max(shape.spread, 0.0)
-    narrowing = ROUNDING * rounded - SPREADING * spread + DROPPING * shape.openness
     # Rounded lips stand closer together than an open jaw's.
     gap *= 1.0 - 0.25 * rounded
+    narrowing = ROUNDING * rounded - SPREADING * spread + DROPPING * shape.openness
+    rise = UPPER_SHARE * (1.0 - tones.teeth_shown)
     return Opening(
-        upper=(1.0 - LOWER_SHARE) * gap,
-        lower=LOWER_SHARE * gap,
+        upper=rise * gap,
+        lower=(1.0 - rise) * gap,
         narrowing=narrowing * min(1.0, 3.0 * shape.openness),
-        wideness=min(shape.openness + 0.5 * rounded, 1.0),
+        roundness=min(0.8 * shape.openness + 0.5 * rounded, 1.0),
     )
 
 
-def _warp(crop: Picture, lips: Lips, opening: Opening) -> Picture:
-    """The crop with the lips parted and the jaw dropped; between the lips is left unpainted."""
+def _warp(crop: Picture, lips: Lips, opening: Opening, moved: Picture) -> None:
+    """Part the lips and drop the jaw, into ``moved``; the gap is left to be painted."""
     height, width = crop.shape[:2]
-    coarse = _shift(lips, opening, *_grid(height, width, COARSENESS))
-    shift = cv2.resize(np.dstack(coarse), (width, height), interpolation=cv2.INTER_LINEAR)
+    x, y = _grid(height, width, COARSENESS)
+    coarse = np.dstack(_shift(lips, opening, x, y))
+    shift = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     # Where the lips part the warp has an edge, which must be sharp.
-    rows, columns = lips.bounds(opening.upper, opening.lower, COARSENESS, height, width)
     x, y = _grid(height, width, 1)
-    part = np.s_[rows, columns]
+    part = lips.bounds(opening.upper, opening.lower, COARSENESS, height, width)
     shift[part] = np.dstack(_shift(lips, opening, x[part], y[part]))
-    shift = shift * _window(height, width)
-    warped = cv2.remap(
+    lower = _lower_face(lips, height, width)
+    shift = shift[lower] * _window(height, width)[lower]
+    moved[lower] = cv2.remap(
         crop,
-        x + shift[..., 0],
-        y + shift[..., 1],
+        x[lower] + shift[..., 0],
+        y[lower] + shift[..., 1],
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.asarray(warped, np.uint8)
+
+
+def _lower_face(lips: Lips, height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of the crop that hold all that lies below the nose."""
+    x, y = _grid(height, width, COARSENESS)
+    below = lips.aligned(x, y)[1] > -lips.nose_gap - COARSENESS
+    rows, columns = (np.flatnonzero(below.any(axis=axis)) for axis in (1, 0))
+    if len(rows) == 0:
+        return slice(0), slice(0)
+    return (
+        slice(int(rows[0]) * COARSENESS, min((int(rows[-1]) + 1) * COARSENESS, height)),
+        slice(int(columns[0]) * COARSENESS, min((int(columns[-1]) + 1) * COARSENESS, width)),
+    )
 
 
 def _shift(lips: Lips, opening: Opening, grid_x: Field, grid_y: Field) -> tuple[Field, Field]:
@@ -167,72 +187,54 @@ def _shift(lips: Lips, opening: Opening, grid_x: Field, grid_y: Field) -> tuple[
     u = lips.across(source_x)
     line, lens = lips.line(u), opening.lens(u)
     rise, fall = opening.upper * lens, opening.lower * lens
-    upward = rise * _falloff((line - rise - y) / (0.30 * lips.unit))
-    downward = -_lower_fall(x, y - line - fall, fall, lips, opening)
+    upward = y + rise * (1.0 - smoothstep((line - rise - y) / (0.30 * lips.unit)))
+    downward = y - _fall(x, y - line - fall, lens, lips, opening)
+    # Neither half shows what belongs to the other.
     is_below = y > line + 0.5 * (fall - rise)
-    fade = _smoothstep((y + lips.nose_gap) / (0.8 * lips.nose_gap))
-    return lips.unaligned_shift((source_x - x) * fade, np.where(is_below, downward, upward) * fade)
+    lip = line + np.minimum(TRIM * lips.unit, 0.3 * (fall + rise))
+    source_y = np.where(is_below, np.maximum(downward, lip), np.minimum(upward, line))
+    source_y = np.where(lens > 0, source_y, np.where(is_below, downward, upward))
+    fade = smoothstep((y + lips.nose_gap) / (0.8 * lips.nose_gap))
+    return lips.unaligned_shift((source_x - x) * fade, (source_y - y) * fade)
 
 
 def _narrowed(x: Field, y: Field, lips: Lips, opening: Opening) -> Field:
-    """Where a point across the face comes from when the corners draw in."""
+    """Where a point across the face comes from when the corners draw in; the middle stays."""
+    off, height = x - np.float32(lips.middle), y - np.float32(lips.curve[0])
     reach_x, reach_y = 0.55 * lips.unit, 0.42 * lips.unit
-    near = np.exp(-((x / reach_x) ** 2) - (y / reach_y) ** 2)
-    return np.asarray(x + (x - lips.middle) * opening.narrowing * near, np.float32)
+    near = np.exp(-((off / reach_x) ** 2) - (height / reach_y) ** 2)
+    corners = smoothstep(np.abs(lips.across(x)) * np.float32(1 / 0.9))
+    return np.asarray(x + off * opening.narrowing * near * corners, np.float32)
 
 
-def _lower_fall(x: Field, depth: Field, fall: Field, lips: Lips, opening: Opening) -> Field:
-    """How far what is seen ``depth`` below the moved lip line has fallen."""
-    unit = lips.unit
-    lip = fall * _falloff(depth / (0.62 * unit))
-    wide = np.exp(-((x / (0.75 * unit)) ** 2))
-    chin = _smoothstep(depth / (0.38 * unit)) * (1.0 - _smoothstep((depth / unit - 0.55) / 0.5))
-    jaw = CHIN_SHARE * opening.lower * wide * chin
-    return np.asarray(lip + jaw * (1.0 - _falloff(depth / (0.62 * unit))), np.float32)
+def _fall(x: Field, depth: Field, lens: Field, lips: Lips, opening: Opening) -> Field:
+    """How far what is seen ``depth`` below the lower lip's edge has fallen."""
+    depth = depth / np.float32(lips.unit)
+    jaw = np.exp(-(((x - lips.middle) / (0.75 * lips.unit)) ** 2))
+    across = lens + (jaw - lens) * smoothstep(depth / JAW_WIDENS)
+    down = 1.0 - (1.0 - CHIN_SHARE) * smoothstep((depth - LIP_THICKNESS) / 0.4)
+    return np.asarray(opening.lower * across * down, np.float32)
 
 
-def _paint_mouth(picture: Picture, lips: Lips, opening: Opening) -> None:
-    """Paint teeth, tongue and the dark between the lips, in place."""
-    height, width = picture.shape[:2]
-    rows, columns = lips.bounds(opening.upper, opening.lower, 0, height, width)
-    if rows.stop <= rows.start or columns.stop <= columns.start:
+def _paint_gap(crop: Picture, lips: Lips, tones: Tones, opening: Opening, moved: Picture) -> None:
+    """Paint what shows between the lips, in place."""
+    height, width = moved.shape[:2]
+    part = lips.bounds(opening.upper, opening.lower, 0, height, width)
+    patch = moved[part]
+    if patch.size == 0:
         return
     grid_x, grid_y = _grid(height, width, 1)
-    x, y = lips.aligned(grid_x[rows, columns], grid_y[rows, columns])
+    x, y = lips.aligned(grid_x[part], grid_y[part])
     u = lips.across(_narrowed(x, y, lips, opening))
     line, lens = lips.line(u), opening.lens(u)
     top, bottom = line - opening.upper * lens, line + opening.lower * lens
-    soft = max(1.0, 0.024 * lips.unit)
-    alpha = np.clip((y - top) / soft + 0.3, 0, 1) * np.clip((bottom - y) / soft + 0.3, 0, 1)
+    soft = max(1.2, 0.020 * lips.unit)
+    alpha = np.clip((y - top) / soft + 0.4, 0, 1) * np.clip((bottom - y) / soft + 0.4, 0, 1)
     alpha *= np.clip((bottom - top) / (1.5 * soft), 0, 1)
-    colour = _mouth_colours(y, u, (top, bottom), lips, opening)
-    patch = picture[rows, columns]
+    colour = colour_inside((u, y), (top, bottom), lips.unit, tones)
+    colour += grain_like(crop[part], patch.shape[:2])
     mixed = patch + alpha[..., None] * (colour - patch)
-    picture[rows, columns] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
-
-
-def _mouth_colours(
-    y: Field, u: Field, gap: tuple[Field, Field], lips: Lips, opening: Opening
-) -> Field:
-    """``(h, w, 3)`` BGR of the inside of the mouth, lit as the lips are."""
-    unit = lips.unit
-    top, bottom = gap
-    depth = (y - top) / np.maximum(bottom - top, 1.0)
-    luma = lips.lip_colour.mean()
-    chroma = lips.lip_colour - luma
-    dark = np.maximum(0.13 * luma + 0.28 * chroma, 0.0)
-    tongue = np.maximum(0.40 * luma + 0.75 * chroma, 0.0)
-    tongue_weight = _smoothstep((depth - 0.5) / 0.5) * np.clip(1 - 1.3 * u * u, 0, 1)
-    tongue_weight *= min(1.0, opening.lower / (0.16 * unit))
-    colour = dark + tongue_weight[..., None] * (tongue - dark)
-    # The edge of the upper teeth stands still, whatever the lips do.
-    edge = lips.line(u) + (0.050 - 0.02 * u * u) * unit
-    soft = max(1.0, 0.014 * unit)
-    teeth = np.clip((edge - y) / soft, 0, 1) * np.clip(1.15 - 1.5 * u * u, 0, 1)
-    teeth *= lips.teeth_missing * np.clip((y - top) / (0.03 * unit), 0.35, 1)
-    shade = 0.85 - 0.35 * u * u
-    tooth_colour = lips.tooth_colour * shade[..., None]
-    return np.asarray(colour + (0.9 * teeth)[..., None] * (tooth_colour - colour), np.float32)
+    moved[part] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=16)
@@ -251,14 +253,4 @@ def _window(height: int, width: int) -> Field:
     x, y = _grid(height, width, 1)
     across = np.asarray(np.minimum(x, width - 1 - x) / (BORDER * width), np.float32)
     down = np.asarray(np.minimum(y, height - 1 - y) / (BORDER * height), np.float32)
-    return np.asarray(_smoothstep(across) * _smoothstep(down), np.float32)[..., None]
-
-
-def _smoothstep(value: Field) -> Field:
-    along = np.clip(value, 0.0, 1.0)
-    return np.asarray(along * along * (3.0 - 2.0 * along), np.float32)
-
-
-def _falloff(distance: Field) -> Field:
-    """1 at 0 and before, smoothly down to 0 at 1."""
-    return np.asarray(1.0 - _smoothstep(distance), np.float32)
+    return np.asarray(smoothstep(across) * smoothstep(down), np.float32)[..., None]

@@ -7,9 +7,8 @@ import numpy.typing as npt
 from pipeline.networks.lip_line import Tones
 from pipeline.networks.lips import Field
 
-#: How far the edge of the upper teeth shows below the upper lip, and how wide a tooth is, in face
-#: units.
-TEETH_LENGTH, TOOTH_WIDTH = 0.060, 0.085
+#: How far the upper teeth show below the upper lip, in face units.
+TEETH_LENGTH = 0.068
 #: Grain of the source that is copied, at most, in 8-bit steps.
 MOST_GRAIN = 5.0
 
@@ -30,16 +29,16 @@ def colour_inside(
     opened = np.maximum(bottom - top, 0.0) / unit
     depth = np.clip((y - top) / np.maximum(bottom - top, 1.0), 0, 1)
     # Darkest under the upper lip and at the corners.
-    shade = (0.55 + 0.75 * depth) * (1.0 - 0.35 * u * u)
+    shade = (0.45 + 0.80 * depth) * (1.0 - 0.35 * u * u)
     colour = shade[..., None] * tones.dark
-    tongue = smoothstep((depth - 0.35) / 0.6) * np.clip(1.0 - 1.3 * u * u, 0, 1)
-    tongue *= 0.85 * smoothstep((opened - 0.08) / 0.20)
+    tongue = smoothstep((depth - 0.30) / 0.7) * np.clip(1.0 - 1.3 * u * u, 0, 1)
+    tongue *= 0.85 * smoothstep((opened - 0.06) / 0.18)
     tongue_colour = 0.40 * tones.lip + 0.05 * tones.skin
     colour += tongue[..., None] * (tongue_colour - colour)
     teeth = _show_teeth(u, (y - top) / unit, unit) * (1.0 - tones.teeth_shown)
     teeth *= smoothstep((opened - 0.05) / 0.10)
     luma = float(tones.skin.mean())
-    tooth_colour = 0.72 * luma * np.array([0.86, 0.96, 1.02], np.float32) + 0.06 * tones.skin
+    tooth_colour = 0.66 * luma * np.array([0.90, 0.98, 1.0], np.float32) + 0.28 * tones.skin
     colour += teeth[..., None] * (tooth_colour - colour)
     return np.asarray(colour, np.float32)
 
@@ -50,9 +49,8 @@ def _show_teeth(u: Field, below: Field, unit: float) -> Field:
     soft = max(1.0 / unit, 0.016)
     edge = np.clip((length - below) / soft + 0.5, 0, 1)
     # In the lip's shadow at the top, in the cheeks' at the sides.
-    lit = (0.35 + 0.65 * smoothstep(below / 0.035)) * np.clip(1.05 - 1.5 * u * u, 0, 1)
-    seam = np.abs(np.sin(u * np.float32(np.pi * 0.29 / TOOTH_WIDTH)))
-    return np.asarray(edge * lit * (0.70 + 0.16 * smoothstep(seam / 0.3)), np.float32)
+    lit = (0.55 + 0.45 * smoothstep(below / 0.030)) * np.clip(1.08 - 1.4 * u * u, 0, 1)
+    return np.asarray(0.95 * edge * lit, np.float32)
 
 
 def grain_like(source: npt.NDArray[np.uint8], shape: tuple[int, int]) -> Field:
