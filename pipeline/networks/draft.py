@@ -126,7 +126,8 @@ class Opening:
     def lens(self, u: Field) -> Field:
         """The gap across the mouth, 1 in the middle, 0 at the corners and beyond."""
         inside = np.maximum(1.0 - (u / PARTED_WIDTH) ** 2, 0.0)
-        return np.asarray(inside ** np.float32(1.25 - 0.45 * self.roundness), np.float32)
+        # From 1.3 - 0.55 = 0.75 on it is a full oval; above 1 the ends run out thin.
+        return np.asarray(inside ** np.float32(1.3 - 0.55 * self.roundness), np.float32)
 
 
 def _opening(lips: Lips, tones: Tones, shape: Articulation, height: int, width: int) -> Opening:
@@ -136,13 +137,18 @@ def _opening(lips: Lips, tones: Tones, shape: Articulation, height: int, width: 
     rounded, spread = max(-shape.spread, 0.0), max(shape.spread, 0.0)
     # Rounded lips stand closer together than an open jaw's.
     gap *= 1.0 - 0.25 * rounded
-    narrowing = ROUNDING * rounded - SPREADING * spread + DROPPING * shape.openness
-    rise = UPPER_SHARE * (1.0 - tones.teeth_shown)
+    # A smile is held: it opens less, and keeps its width and its thin ends.
+    smile = tones.teeth_shown
+    gap *= 1.0 - 0.2 * smile
+    narrowing = (
+        ROUNDING * rounded - SPREADING * spread + DROPPING * (1.0 - 0.5 * smile) * shape.openness
+    )
+    rise = UPPER_SHARE * (1.0 - smile)
     return Opening(
         upper=rise * gap,
         lower=(1.0 - rise) * gap,
         narrowing=narrowing * min(1.0, 3.0 * shape.openness),
-        roundness=min(0.8 * shape.openness + 0.5 * rounded, 1.0),
+        roundness=min((0.8 - 0.4 * smile) * shape.openness + 0.5 * rounded, 1.0),
     )
 
 

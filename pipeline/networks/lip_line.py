@@ -41,9 +41,9 @@ NEAR_STEP = float(NEAR_Y[1] - NEAR_Y[0])
 CURVES = (
     np.stack(
         np.meshgrid(
-            np.linspace(-0.16, 0.26, 22),
-            np.linspace(-0.06, 0.22, 11),
-            np.linspace(-0.06, 0.06, 3),
+            np.linspace(-0.16, 0.26, 18),
+            np.linspace(-0.06, 0.22, 9),
+            np.linspace(-0.10, 0.10, 5),
             indexing="ij",
         ),
         axis=-1,
@@ -54,7 +54,7 @@ CURVES = (
 _MIDDLE, _SAG, _TILT = CURVES[:, 0], CURVES[:, 1], CURVES[:, 2]
 CURVE_ROWS = _MIDDLE[:, None] - _SAG[:, None] * NEAR_U**2 + 0.5 * _TILT[:, None] * NEAR_U
 #: The middle of the mouth tells more than its ends.
-COLUMN_WEIGHT = (1.1 - NEAR_U**2) / (1.1 - NEAR_U**2).sum()
+COLUMN_WEIGHT = (1.3 - NEAR_U**2) / (1.3 - NEAR_U**2).sum()
 #: Steps off the best curve that each column may take, and the quartic that smooths them.
 STRAYS = np.linspace(-0.06, 0.06, 13, dtype=np.float32)[:, None]
 POWERS = np.vander(NEAR_U.astype(np.float64), 5, increasing=True)
@@ -220,7 +220,7 @@ def _fit_curve(score: Field, mouth: _Mouth) -> npt.NDArray[np.float64]:
     """Powers of u, constant first, of the curve below the mouth's middle; in face units."""
     fit = 8.0 * (_along(score, CURVE_ROWS) * COLUMN_WEIGHT).sum(axis=1)
     corners = _MIDDLE - _SAG + (1.0 - mouth.trust) * mouth.y + 0.03 * mouth.trust - 0.01
-    fit -= 0.5 * (((_MIDDLE - 0.02) / 0.08) ** 2 + (corners / 0.07) ** 2 + (_TILT / 0.05) ** 2)
+    fit -= 0.5 * (((_MIDDLE - 0.02) / 0.08) ** 2 + (corners / 0.07) ** 2 + (_TILT / 0.07) ** 2)
     weight = np.exp(1.5 * (fit - fit.max()))
     middle, sag, tilt = (weight[:, None] * CURVES).sum(axis=0) / weight.sum()
     base = middle - sag * NEAR_U**2 + 0.5 * tilt * NEAR_U

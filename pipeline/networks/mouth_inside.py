@@ -28,17 +28,20 @@ def colour_inside(
     top, bottom = gap
     opened = np.maximum(bottom - top, 0.0) / unit
     depth = np.clip((y - top) / np.maximum(bottom - top, 1.0), 0, 1)
-    # Darkest under the upper lip and at the corners.
-    shade = (0.45 + 0.80 * depth) * (1.0 - 0.35 * u * u)
+    # Darkest under the upper lip or teeth, and at the corners.
+    shade = (0.35 + 0.75 * depth) * (1.0 - 0.35 * u * u)
     colour = shade[..., None] * tones.dark
-    tongue = smoothstep((depth - 0.30) / 0.7) * np.clip(1.0 - 1.3 * u * u, 0, 1)
-    tongue *= 0.85 * smoothstep((opened - 0.06) / 0.18)
-    tongue_colour = 0.40 * tones.lip + 0.05 * tones.skin
+    # The tongue's back, rounded, rises as the jaw drops; its edge towards the lip is in shade.
+    tongue = smoothstep((depth - 0.38 - 0.5 * u * u) / 0.35) * (
+        1.0 - 0.45 * smoothstep((depth - 0.75) / 0.25)
+    )
+    tongue *= smoothstep((opened - 0.06) / 0.16)
+    tongue_colour = 0.44 * tones.lip + 0.10 * tones.skin
     colour += tongue[..., None] * (tongue_colour - colour)
     teeth = _show_teeth(u, (y - top) / unit, unit) * (1.0 - tones.teeth_shown)
     teeth *= smoothstep((opened - 0.05) / 0.10)
     luma = float(tones.skin.mean())
-    tooth_colour = 0.66 * luma * np.array([0.90, 0.98, 1.0], np.float32) + 0.28 * tones.skin
+    tooth_colour = 0.74 * luma * np.array([0.90, 0.98, 1.0], np.float32) + 0.28 * tones.skin
     colour += teeth[..., None] * (tooth_colour - colour)
     return np.asarray(colour, np.float32)
 
