@@ -34,8 +34,6 @@ VERSION = "2"
 WIDEST_GAP = 0.34
 #: How much of the gap the upper lip gives, where it covers the teeth. Teeth never move.
 UPPER_SHARE = 0.18
-#: The lips part over this much of the mouth's width; at its very corners they stay together.
-PARTED_WIDTH = 0.94
 #: The lower lip falls as it is, this far below its edge, in face units; the chin falls less.
 LIP_THICKNESS = 0.16
 CHIN_SHARE = 0.70
@@ -125,9 +123,9 @@ class Opening:
 
     def lens(self, u: Field) -> Field:
         """The gap across the mouth, 1 in the middle, 0 at the corners and beyond."""
-        inside = np.maximum(1.0 - (u / PARTED_WIDTH) ** 2, 0.0)
-        # From 1.3 - 0.55 = 0.75 on it is a full oval; above 1 the ends run out thin.
-        return np.asarray(inside ** np.float32(1.3 - 0.55 * self.roundness), np.float32)
+        inside = np.maximum(1.0 - u * u, 0.0)
+        # Under 1 it is a full oval; above, its ends run out thin.
+        return np.asarray(inside ** np.float32(1.35 - 0.6 * self.roundness), np.float32)
 
 
 def _opening(lips: Lips, tones: Tones, shape: Articulation, height: int, width: int) -> Opening:
@@ -156,18 +154,20 @@ def _warp(crop: Picture, lips: Lips, opening: Opening, moved: Picture) -> None:
     """Part the lips and drop the jaw, into ``moved``; the gap is left to be painted."""
     height, width = crop.shape[:2]
     x, y = _grid(height, width, COARSENESS)
-    coarse = np.dstack(_shift(lips, opening, x, y))
-    shift = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    coarse = _shift(lips, opening, x, y)
+    shift_x, shift_y = (
+        cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in coarse
+    )
     # Where the lips part the warp has an edge, which must be sharp.
     x, y = _grid(height, width, 1)
     part = lips.bounds(opening.upper, opening.lower, COARSENESS, height, width)
-    shift[part] = np.dstack(_shift(lips, opening, x[part], y[part]))
+    shift_x[part], shift_y[part] = _shift(lips, opening, x[part], y[part])
     lower = _lower_face(lips, height, width)
-    shift = shift[lower] * _window(height, width)[lower]
+    window = _window(height, width)[lower]
     moved[lower] = cv2.remap(
         crop,
-        x[lower] + shift[..., 0],
-        y[lower] + shift[..., 1],
+        x[lower] + shift_x[lower] * window,
+        y[lower] + shift_y[lower] * window,
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
@@ -255,8 +255,8 @@ def _grid(height: int, width: int, coarseness: int) -> tuple[Field, Field]:
 
 @lru_cache(maxsize=8)
 def _window(height: int, width: int) -> Field:
-    """``(height, width, 1)``: how much may move there, nothing at the crop's border."""
+    """``(height, width)``: how much may move there, nothing at the crop's border."""
     x, y = _grid(height, width, 1)
     across = np.asarray(np.minimum(x, width - 1 - x) / (BORDER * width), np.float32)
     down = np.asarray(np.minimum(y, height - 1 - y) / (BORDER * height), np.float32)
-    return np.asarray(smoothstep(across) * smoothstep(down), np.float32)[..., None]
+    return np.asarray(smoothstep(across) * smoothstep(down), np.float32)
