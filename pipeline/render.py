@@ -34,7 +34,7 @@ from pipeline.running.threads import map_in_threads, prefetch
 from pipeline.timeline import Timeline
 
 #: Raised when what the stage writes changes.
-RENDER_VERSION = 1
+RENDER_VERSION = 2
 
 #: Encoded segments are NUT files.
 SEGMENT_SUFFIX = ".nut"
