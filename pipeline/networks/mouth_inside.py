@@ -38,22 +38,22 @@ def colour_inside(
     tongue *= smoothstep((opened - 0.06) / 0.16)
     tongue_colour = (0.50 * tones.lip + 0.04 * tones.skin) * np.array([0.85, 0.82, 1.1], np.float32)
     colour += tongue[..., None] * (tongue_colour - colour)
-    teeth = _show_teeth(u, (y - top) / unit, unit) * (1.0 - tones.teeth_shown)
-    teeth *= smoothstep((opened - 0.05) / 0.10)
+    teeth = _show_teeth(u, (y - top) / unit, opened, unit) * (1.0 - tones.teeth_shown)
     luma = float(tones.skin.mean())
     tooth_colour = 0.74 * luma * np.array([0.90, 0.98, 1.0], np.float32) + 0.28 * tones.skin
     colour += teeth[..., None] * (tooth_colour - colour)
     return np.asarray(colour, np.float32)
 
 
-def _show_teeth(u: Field, below: Field, unit: float) -> Field:
+def _show_teeth(u: Field, below: Field, opened: Field, unit: float) -> Field:
     """How much of a tooth there is, ``below`` the upper lip in face units."""
-    length = TEETH_LENGTH * (1.0 - 0.55 * u * u)
+    # Through a narrow gap the dark shows under them too.
+    length = np.minimum(TEETH_LENGTH * (1.0 - 0.55 * u * u), 0.5 * opened)
     soft = max(1.0 / unit, 0.016)
     edge = np.clip((length - below) / soft + 0.5, 0, 1)
     # In the lip's shadow at the top, in the cheeks' at the sides.
     lit = (0.55 + 0.45 * smoothstep(below / 0.030)) * np.clip(1.08 - 1.4 * u * u, 0, 1)
-    return np.asarray(0.95 * edge * lit, np.float32)
+    return np.asarray(0.95 * edge * lit * smoothstep((opened - 0.04) / 0.10), np.float32)
 
 
 def grain_like(source: npt.NDArray[np.uint8], shape: tuple[int, int]) -> Field:
