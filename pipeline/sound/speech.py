@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -19,17 +20,25 @@ _SAMPLE_RATE = 16_000
 
 @cache
 def _detector() -> Any:
-    """silero-vad's network, from the weights inside its wheel."""
-    threads = torch.get_num_threads()
+    """silero-vad's network, from the weights inside its wheel. Call it in :func:`_one_thread`."""
     with warnings.catch_warnings():
         # The wheel's weights are TorchScript, which torch deprecates; it is theirs to change.
         warnings.simplefilter("ignore")
-        from silero_vad import load_silero_vad  # noqa: PLC0415 -- sets threads; see below
+        # Importing it sets the whole process to one thread, for the reason below.
+        from silero_vad import load_silero_vad  # noqa: PLC0415
 
-        detector = load_silero_vad()
-    # Importing it sets the whole process to one thread.
-    torch.set_num_threads(threads)
-    return detector
+        return load_silero_vad()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The network is so small that threads, on a busy machine, wait a hundred times its work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def detect_speech(blocks: Iterable[Samples]) -> npt.NDArray[np.float32]:
@@ -42,9 +51,9 @@ def detect_speech(blocks: Iterable[Samples]) -> npt.NDArray[np.float32]:
     Returns:
         ``(ceil(n / 512),)`` float32: one value per 512 samples, the last window padded with zeros.
     """
-    detector = _detector()
-    detector.reset_states()
-    with torch.inference_mode():
+    with _one_thread(), torch.inference_mode():
+        detector = _detector()
+        detector.reset_states()
         found = [
             detector(torch.from_numpy(window), _SAMPLE_RATE).item() for window in _windows(blocks)
         ]
