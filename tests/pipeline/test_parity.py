@@ -32,7 +32,7 @@ def paste_as_the_original(
     images = np.concatenate((masked, faces), axis=3) / 255.0
     images = torch.FloatTensor(np.transpose(images, (0, 3, 1, 2)))
     # The layout in memory matters to the last bit: it chooses the kernels.
-    mels = torch.FloatTensor(np.transpose(windows[..., None], (0, 3, 1, 2)))
+    mels = torch.FloatTensor(np.transpose(np.reshape(windows, (BATCH, 80, 16, 1)), (0, 3, 1, 2)))
     with torch.no_grad():
         drawn = load_checkpoint(checkpoint)(mels, images)
     pictures = drawn.cpu().numpy().transpose(0, 2, 3, 1) * 255.0
