@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 
 from pipeline.artifacts import Store, artifact_key
@@ -21,6 +22,9 @@ from pipeline.running.threads import prefetch
 
 #: Raised when what the stage writes changes.
 DETECT_VERSION = 1
+
+#: Segments looked through at once in one process: decoding and looking fill more than one core.
+_LANES = 2
 
 #: Frames decoded ahead of the detector.
 _FRAMES_AHEAD = 4
@@ -70,13 +74,15 @@ def detect_source(
 
 
 def _detect_missing(task: _Task, workers: int, advance: Advance) -> None:
+    # Looks are small: OpenCV's own threads would wait for each other longer than they work.
+    cv2.setNumThreads(1)
     missing = []
     for segment in task.source.segments:
         if _folder(task.source, segment, task.choice, task.store).exists():
             advance(len(segment))
         else:
             missing.append(segment.index)
-    for_each_segment(_SegmentDetector, task, missing, workers, advance)
+    for_each_segment(_SegmentDetector, task, missing, workers, advance, _LANES)
 
 
 class _SegmentDetector:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -99,6 +100,8 @@ class _Renderer:
     """Renders segment after segment; network and sound are made ready once a process."""
 
     def __init__(self, task: RenderTask) -> None:
+        # Batches run side by side, a core each; OpenCV's own threads would only get in their way.
+        cv2.setNumThreads(1)
         self._task = task
         self._ranges = task.ranges()
         self._network = build_network(task.network)

@@ -17,6 +17,7 @@ from typing import TypeVar
 import psutil
 
 from pipeline.errors import MemoryExhaustedError
+from pipeline.running.threads import map_in_threads
 
 Task = TypeVar("Task")
 
@@ -33,6 +34,7 @@ def for_each_segment(
     indices: Iterable[int],
     workers: int,
     advance: Advance,
+    lanes: int = 1,
 ) -> None:
     """Do the work of some segments, ``workers`` at once. The first error ends it and is raised.
 
@@ -42,7 +44,9 @@ def for_each_segment(
         task: what it is given; must pickle.
         indices: of the segments.
         workers: how many at once.
-        advance: told of finished frames.
+        advance: told of finished frames, by one thread at a time.
+        lanes: threads for a single worker, each made ready for itself; for work that leaves cores
+            idle.
 
     Raises:
         MemoryExhaustedError: the system killed a worker, as it does when memory runs out.
@@ -52,9 +56,7 @@ def for_each_segment(
     if not indices:
         return
     if workers == 1:
-        work = start_work(task)
-        for index in indices:
-            work(index, advance)
+        _work_in_threads(start_work, task, indices, lanes, advance)
         return
     with ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), _start_worker, (start_work, task, workers)
@@ -71,6 +73,33 @@ def for_each_segment(
             for child in psutil.Process().children(recursive=True):
                 child.kill()
             raise
+
+
+def _work_in_threads(
+    start_work: Callable[[Task], Work],
+    task: Task,
+    indices: list[int],
+    lanes: int,
+    advance: Advance,
+) -> None:
+    ready = threading.local()
+    lock = threading.Lock()
+
+    def count(frames: int) -> None:
+        with lock:
+            advance(frames)
+
+    def do(index: int) -> None:
+        if not hasattr(ready, "work"):
+            ready.work = start_work(task)
+        ready.work(index, count)
+
+    if lanes == 1:
+        for index in indices:
+            do(index)
+        return
+    for _ in map_in_threads(do, indices, lanes):
+        pass
 
 
 _work: Work
@@ -94,11 +123,9 @@ def _die_with_parent() -> None:
 
 
 def _share_cores(workers: int) -> None:
-    import cv2  # noqa: PLC0415 -- heavy, and needed in workers only
     import torch  # noqa: PLC0415
 
     threads = max(1, (os.cpu_count() or 1) // workers)
-    cv2.setNumThreads(threads)
     torch.set_num_threads(threads)
 
 
