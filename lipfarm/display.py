@@ -111,6 +111,10 @@ class PlainDisplay(_Paced):
 
     def say(self, *, finished: bool) -> None:
         state = self.state()
+        if finished and not state["total"]:
+            # A stage of the whole job has no frames to count.
+            click.echo(f"{self._stage}: in {state['seconds']:.1f} s", err=True)
+            return
         tail = f"in {state['seconds']:.1f} s" if finished else f"{state['seconds_left']} s left"
         frames = f"{state['frames']}/{state['total']} frames"
         rate = f"{state['frames_per_second']:.1f} frames/s"
