@@ -118,6 +118,11 @@ def require_source(info: MediaInfo) -> VideoInfo:
         raise UnusableMediaError(f"{name}: its picture is {size}; the limit is {limit}")
     if short_side < MIN_SIDE:
         raise UnusableMediaError(f"{name}: its picture is {size}; no face fits under {MIN_SIDE}")
+    if video.interlaced:
+        raise UnusableMediaError(
+            f"{name}: is interlaced, and woven fields would be encoded as frames; deinterlace it"
+            " first, for example with ffmpeg -i IN -vf bwdif -c:a copy OUT"
+        )
     if video.dolby_vision and video.color.transfer in (0, UNSPECIFIED):
         raise UnusableMediaError(
             f"{name}: is Dolby Vision without a base layer that can be shown by itself (profile 5);"

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.errors import PipelineError, UnreadableMediaError, UnusableMediaError
 from pipeline.media.probe import probe, require_dialogue, require_source
+from pipeline.running.commands import run
 
 
 def video_of(path: Path, width: int, height: int, frames: int = 1) -> Path:
@@ -145,3 +146,12 @@ def test_sound_without_picture_and_picture_without_sound(clips: Path) -> None:
         require_source(sound)
     with pytest.raises(UnusableMediaError, match="no sound"):
         require_dialogue(probe(clips / "portrait_25fps.mp4"))
+
+
+def test_interlaced_is_refused_with_a_way_out(tmp_path: Path, ffmpeg: str) -> None:
+    film = tmp_path / "fields.mkv"
+    argv = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "testsrc=size=128x96:rate=50:duration=1"]
+    argv += ["-vf", "interlace", "-c:v", "libx264", "-flags", "+ilme+ildct", str(film)]
+    run(argv, timeout=60)
+    with pytest.raises(UnusableMediaError, match="bwdif"):
+        require_source(probe(film))
