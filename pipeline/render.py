@@ -85,9 +85,10 @@ def render_source(task: RenderTask, workers: int, advance: Advance) -> list[Path
         The encoded segments, in order.
     """
     network = build_network(task.network)
-    keys = [_key(task, network.digest, *each) for each in task.ranges()]
+    ranges = task.ranges()
+    keys = [_key(task, network.digest, *each) for each in ranges]
     missing = []
-    for index, (start, end) in enumerate(task.ranges()):
+    for index, (start, end) in enumerate(ranges):
         if task.store.has(keys[index], SEGMENT_SUFFIX):
             advance(end - start)
         else:
