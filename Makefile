@@ -13,7 +13,7 @@ install: $(STAMP)  ## set up .venv with everything pinned
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip==26.3
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[media,api,local]" --group dev
 	touch $@
 
 demo: install  ## dub a two-shot film it builds itself; leaves out/demo.mp4 and out/demo.png

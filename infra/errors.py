@@ -8,7 +8,15 @@
     ├── CheckpointUnavailableError   no mirror gave the file
     ├── CheckpointBusyError          another process is fetching the same file
     ├── StoreUnwritableError         the folder of checkpoints cannot be read or written
-    └── StoreFullError               no space left; free some and start again
+    ├── StoreFullError               no space left; free some and start again
+    ├── SettingsError                a LIPFARM_… variable is missing or makes no sense
+    ├── ServiceUnavailableError      Postgres, Redis or the object store does not answer
+    ├── FencedError                  the step is another attempt's now: drop everything, say nothing
+    ├── IllegalMoveError             no such move from the state it is in (docs/states.md)
+    ├── NotFoundError                no such job, step, asset … in this project
+    ├── ObjectMissingError           the bucket does not hold what a row says it does
+    ├── ObjectDamagedError           the bytes are not those that were stored
+    └── FetchError                   an input URL cannot or must not be fetched
 
 The shape is that of ``pipeline.errors``: one line a user can act on, a stable ``code``,
 ``retryable``, and the ``exit_status`` the command line returns.
@@ -68,3 +76,58 @@ class StoreFullError(InfraError):
     code = "store_full"
     retryable = True
     exit_status = 6
+
+
+class SettingsError(InfraError):
+    """A ``LIPFARM_…`` variable is missing or makes no sense."""
+
+    code = "settings_invalid"
+    exit_status = 2
+
+
+class ServiceUnavailableError(InfraError):
+    """Postgres, Redis or the object store does not answer."""
+
+    code = "service_unavailable"
+    retryable = True
+    exit_status = 9
+
+
+class FencedError(InfraError):
+    """The step is another attempt's now: drop everything, say nothing."""
+
+    code = "fenced"
+
+
+class IllegalMoveError(InfraError):
+    """No such move from the state it is in (docs/states.md)."""
+
+    code = "illegal_move"
+    exit_status = 2
+
+
+class NotFoundError(InfraError):
+    """No such job, step, asset … in this project."""
+
+    code = "not_found"
+    exit_status = 2
+
+
+class ObjectMissingError(InfraError):
+    """The bucket does not hold what a row says it does."""
+
+    code = "object_missing"
+    retryable = True
+
+
+class ObjectDamagedError(InfraError):
+    """The bytes are not those that were stored."""
+
+    code = "object_damaged"
+    retryable = True
+
+
+class FetchError(InfraError):
+    """An input URL cannot or must not be fetched."""
+
+    code = "fetch_failed"

@@ -1,0 +1,1 @@
+"""The truth: Postgres. Only here is SQL spoken, and only ``session`` commits."""

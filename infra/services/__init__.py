@@ -1,0 +1,1 @@
+"""PostgreSQL, Valkey and SeaweedFS on this machine, from wheels: for ``lipfarm up`` and tests."""

@@ -1,0 +1,1 @@
+"""The bucket: media and artifacts, on any S3 endpoint."""

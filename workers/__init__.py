@@ -1,0 +1,1 @@
+"""Workers: claim → fetch → call the pipeline → store → complete. Thin on purpose."""
