@@ -1,7 +1,7 @@
 """Named places where a test may stop or kill the process, to see that nothing is lost.
 
 A point does nothing unless ``LIPFARM_CRASH_POINT`` names it. Armed, it fires once in the whole farm
-(whoever creates the file ``NAME.reached`` in ``LIPFARM_CRASH_DIR``, and writes its pid there) and then
+(for whoever creates the file ``NAME.reached`` in ``LIPFARM_CRASH_DIR``; its pid is in it) and then
 
 - ``kill``: kills this process with SIGKILL,
 - ``wait``: waits until the test creates ``NAME.continue``, having broken something meanwhile,

@@ -3,6 +3,7 @@
 ``docs/states.md`` draws these tables and a test compares; a trigger made from them guards the rows.
 """
 
+import itertools
 from typing import Final, Literal, get_args
 
 Stage = Literal["prepare", "detect", "track", "render", "stitch"]
@@ -71,7 +72,7 @@ _LIVE: Final[tuple[JobState, ...]] = _ONWARD[:-1]
 
 JOB_MOVES: Final[frozenset[tuple[JobState, JobState]]] = frozenset(
     {
-        *zip(_ONWARD, _ONWARD[1:], strict=False),
+        *itertools.pairwise(_ONWARD),
         *((state, "canceled") for state in _LIVE),
         *((state, "failed") for state in _LIVE),
         ("preparing", "rejected"),  # the inputs cannot be dubbed
