@@ -1,11 +1,12 @@
 """Named places where a test may stop or kill the process, to see that nothing is lost.
 
-A point does nothing unless ``LIPFARM_CRASH_POINT`` names it. Armed, it fires once in the whole farm
-(for whoever creates the file ``NAME.reached`` in ``LIPFARM_CRASH_DIR``; its pid is in it) and then
+A point does nothing unless ``LIPFARM_CRASH_DIR`` names a folder and the test has put a file
+``NAME.armed-N`` there, with an action in it. The N-th next process to pass fires it, once in the
+whole farm: the file becomes ``NAME.reached``, with the process's pid in it, and the process
 
-- ``kill``: kills this process with SIGKILL,
-- ``wait``: waits until the test creates ``NAME.continue``, having broken something meanwhile,
-- ``stop``: stops this process with SIGSTOP; the test sends SIGCONT.
+- ``kill``: is killed, with SIGKILL,
+- ``stop``: is stopped, with SIGSTOP, until the test sends SIGCONT,
+- ``wait``: waits until the test, having broken something meanwhile, makes ``NAME.continue``.
 """
 
 import os
@@ -32,25 +33,33 @@ CRASH_POINTS = (
 
 
 def crash_point(name: str) -> None:
-    """Do what the settings say, the first time anyone in the farm comes here; else nothing.
+    """Do what the test wants of whoever comes here; without a test, nothing.
 
     Args:
         name: one of :data:`CRASH_POINTS`.
     """
-    if os.environ.get("LIPFARM_CRASH_POINT") != name:
+    folder = os.environ.get("LIPFARM_CRASH_DIR")
+    if folder is None:
         return
-    folder = Path(os.environ["LIPFARM_CRASH_DIR"])
-    if _is_first(folder / f"{name}.reached"):
-        _act(os.environ.get("LIPFARM_CRASH_ACTION", "kill"), folder / f"{name}.continue")
+    for armed in Path(folder).glob(f"{name}.armed-*"):
+        action = _take(armed, Path(folder) / name)
+        if action is not None:
+            _act(action, Path(folder) / f"{name}.continue")
 
 
-def _is_first(mark: Path) -> bool:
+def _take(armed: Path, point: Path) -> str | None:
+    """The action, if it is this process's turn; a rename succeeds for one process alone."""
+    passes = int(armed.name.rpartition("-")[2])
+    next_name = f"{point.name}.reached" if passes <= 1 else f"{point.name}.armed-{passes - 1}"
     try:
-        with mark.open("x") as file:
-            file.write(str(os.getpid()))
-    except FileExistsError:
-        return False
-    return True
+        action = armed.read_text()
+        armed.rename(armed.with_name(next_name))
+    except FileNotFoundError:
+        return None
+    if passes > 1:
+        return None
+    armed.with_name(next_name).write_text(str(os.getpid()))
+    return action
 
 
 def _act(action: str, go_on: Path) -> None:

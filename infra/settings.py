@@ -43,7 +43,7 @@ class Settings(BaseSettings):
         orphan_hours: uploads no step committed are collected when they are older.
         fetch_private_addresses: whether input URLs may point into private networks.
         max_upload_bytes: of one input.
-        crash_point, crash_action, crash_dir: see :mod:`infra.crash_points`; for tests alone.
+        crash_dir: see :mod:`infra.crash_points`; for tests alone.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
@@ -77,8 +77,6 @@ class Settings(BaseSettings):
     fetch_private_addresses: bool = False
     max_upload_bytes: int = Field(200 * _GIB, gt=0)
 
-    crash_point: str | None = None
-    crash_action: str = "kill"
     crash_dir: Path | None = None
 
     @field_validator("database_url")
