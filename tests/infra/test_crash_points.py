@@ -25,7 +25,7 @@ def pass_three_times(folder: Path | None) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key != "LIPFARM_CRASH_DIR"}
     if folder is not None:
         environment["LIPFARM_CRASH_DIR"] = str(folder)
-    return subprocess.run(
+    return subprocess.run(  # noqa: TID251 -- a process that dies on purpose
         [sys.executable, "-c", PASS_THREE_TIMES],
         capture_output=True,
         text=True,
