@@ -1,1 +1,7 @@
-"""PostgreSQL, Valkey and SeaweedFS on this machine, from wheels: for ``lipfarm up`` and tests."""
+"""PostgreSQL, Valkey and SeaweedFS started from their wheels, and programs that do not outlive us.
+
+- ``leash``: turns into another program that dies with its starter.
+- ``programs``: children with a group of their own; started, waited for, stopped.
+- ``ports``: free ports on this machine.
+- ``postgres``, ``valkey``, ``seaweed``: each server's program, readiness and address.
+"""
