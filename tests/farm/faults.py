@@ -142,7 +142,6 @@ def _misbehave_for_a_while(around: Surroundings, how: str) -> None:
 
 
 def _later(seconds: float, action: Callable[[], None]) -> None:
-
     threading.Timer(seconds, action).start()
 
 
