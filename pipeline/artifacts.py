@@ -5,17 +5,19 @@ language finds the faces of the first, and a changed parameter renders only what
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pipeline.errors import OutputError, ParameterError
+from pipeline.errors import OutputError, ParameterError, PipelineError
 
 _READ_BYTES = 1 << 20
 
@@ -42,6 +44,25 @@ def artifact_key(stage: str, version: int, **determinants: KeyPart) -> str:
     """
     text = json.dumps([stage, version, determinants], sort_keys=True, separators=(",", ":"))
     return f"{stage}-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Files of one artifact that a step reads: ``names`` in the folder that ``key`` names."""
+
+    key: str
+    names: tuple[str, ...]
+
+
+class MissingArtifactsError(PipelineError):
+    """A step was called without the files it reads; bring ``reads`` into the store, call again."""
+
+    code = "artifacts_missing"
+    retryable = True
+
+    def __init__(self, reads: Iterable[Read]) -> None:
+        self.reads = tuple(reads)
+        super().__init__(f"artifacts are not in the store: {', '.join(r.key for r in self.reads)}")
 
 
 class Store:
@@ -77,6 +98,16 @@ class Store:
     def has(self, key: str, suffix: str = "") -> bool:
         return self.path(key, suffix).exists()
 
+    def holds(self, read: Read) -> bool:
+        """Whether all those files are here; of a fetched artifact only some may be."""
+        return all((self.path(read.key) / name).exists() for name in read.names)
+
+    def require(self, *reads: Read) -> None:
+        """Raise MissingArtifactsError that names all of them that are not here."""
+        missing = [read for read in reads if not self.holds(read)]
+        if missing:
+            raise MissingArtifactsError(missing)
+
     @contextlib.contextmanager
     def writing(self, key: str, suffix: str = "") -> Iterator[Path]:
         """A temporary file to write; it gets its name only when the block ends well."""
@@ -87,13 +118,23 @@ class Store:
 
     @contextlib.contextmanager
     def writing_folder(self, key: str) -> Iterator[Path]:
-        """As :meth:`writing`, for an artifact of several files."""
+        """As :meth:`writing`, for an artifact of several files.
+
+        Where some of its files are here already, fetched or by somebody faster, each is replaced
+        by its equal.
+        """
         with self.temporary("") as temporary:
             temporary.mkdir()
             yield temporary
             for file in temporary.iterdir():
                 _flush_to_disk(file)
-            temporary.replace(self.path(key))
+            try:
+                temporary.replace(self.path(key))
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                for file in temporary.iterdir():
+                    file.replace(self.path(key) / file.name)
 
     @contextlib.contextmanager
     def temporary(self, suffix: str) -> Iterator[Path]:

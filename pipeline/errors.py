@@ -10,6 +10,7 @@
     ├── CheckpointError          weights missing, damaged, refused
     ├── OutputError              the output cannot be written or cannot hold a stream
     ├── StorageFullError         no space left; free some and start again
+    ├── MissingArtifactsError    a step's input is not in the store (in artifacts.py)
     ├── MemoryExhaustedError     device or host memory ran out; a smaller batch may pass
     ├── ToolError                ffmpeg failed or ran over its time limit
     └── InternalError            a check of our own failed: a bug, please report it
