@@ -1,17 +1,17 @@
 """Detect: every segment of a source decoded once, its faces and its true frames written down."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 
-from pipeline.artifacts import Store, artifact_key
+from pipeline.artifacts import Read, Store, artifact_key
 from pipeline.errors import UnreadableMediaError
 from pipeline.faces.detectors import CenterFace, Detector, Face, Picture, YuNet
 from pipeline.faces.looks import SegmentFaces, detect_segment
+from pipeline.faces.shots import blank_trail
 from pipeline.media.decoding import decode_segment
 from pipeline.media.opening import one_line
 from pipeline.media.segments import Segment, settle
@@ -30,11 +30,36 @@ _LANES = 2
 _FRAMES_AHEAD = 4
 
 
+#: The files of a segment's artifact: what was seen, and the times of the frames decoding gave.
+FACES_FILE, PTS_FILE = "faces.npz", "pts.npy"
+DETECT_FILES = (FACES_FILE, PTS_FILE)
+
+
 @dataclass(frozen=True)
-class _Task:
+class DetectTask:
+    """Look for faces in a source's segments; without a detector they are only decoded."""
+
     source: Source
     choice: DetectorChoice | None
     store: Store
+
+    def read(self, index: int) -> Read:
+        """The artifact of a segment; its key is made of all that determines what is found."""
+        segment = self.source.segments[index]
+        key = artifact_key(
+            "detect",
+            DETECT_VERSION,
+            source=self.source.digest,
+            detector=None if self.choice is None else self.choice.name,
+            frames=len(self.source.plan),
+            range=[segment.anchor, segment.start, segment.end],
+        )
+        return Read(key, DETECT_FILES)
+
+    def missing(self) -> list[int]:
+        """The segments nobody has looked through yet."""
+        indices = range(len(self.source.segments))
+        return [index for index in indices if not self.store.holds(self.read(index))]
 
 
 def detect_source(
@@ -54,41 +79,86 @@ def detect_source(
         advance: told of finished frames.
 
     Returns:
-        The source as decoding has shown it to be, and each segment's faces in that numbering.
+        As :func:`settle_source`.
 
     Raises:
         UnreadableMediaError: not one frame decodes.
     """
-    _detect_missing(_Task(source, choice, store), workers, advance)
-    delivered = [np.load(_folder(source, s, choice, store) / "pts.npy") for s in source.segments]
+    task = DetectTask(source, choice, store)
+    detect_missing(task, workers, advance)
+    return settle_source(task)
+
+
+def detect_missing(task: DetectTask, workers: int, advance: Advance) -> None:
+    """Look through the segments nobody has looked through yet; ``advance`` hears of the others."""
+    missing = task.missing()
+    done = set(range(len(task.source.segments))) - set(missing)
+    advance(sum(len(task.source.segments[index]) for index in done))
+    for_each_segment(SegmentDetector, task, missing, workers, advance, _LANES)
+
+
+def settle_source(
+    task: DetectTask, kept_original: Collection[int] = ()
+) -> tuple[Source, list[SegmentFaces]]:
+    """What was found in all segments, in the numbering that decoding has shown to be true.
+
+    A damaged film decodes to other frames than its packets promised. What was found is numbered by
+    the promise, so such a film is looked through again by the truth, which takes all its objects.
+
+    Args:
+        task: every segment was looked through, but for ``kept_original``.
+        kept_original: segments nobody is to be dubbed in; they need not have been looked through.
+
+    Returns:
+        The source as decoding has shown it to be, and each segment's faces in that numbering.
+
+    Raises:
+        UnreadableMediaError: not one frame decodes.
+        MissingArtifactsError: a segment was not looked through, or objects are needed after all.
+    """
+    source = task.source
+    segments = [s.index for s in source.segments if s.index not in kept_original]
+    task.store.require(*map(task.read, segments))
+    promised = [source.plan.pts[s.start : s.end] for s in source.segments]
+    delivered = [
+        promised[s.index]
+        if s.index in kept_original
+        else np.load(task.store.path(task.read(s.index).key) / PTS_FILE)
+        for s in source.segments
+    ]
     if not sum(map(len, delivered)):
         raise UnreadableMediaError(f"{one_line(source.info.path)}: not one frame can be decoded")
-    plan, segments = settle(source.plan, source.segments, delivered)
+    plan, settled = settle(source.plan, source.segments, delivered)
     if plan is not source.plan:
-        # A damaged film decodes to other frames than its packets promised. What was found is
-        # numbered by the promise, so look again by the truth.
-        source = replace(source, plan=plan, segments=segments)
-        _detect_missing(_Task(source, choice, store), workers, lambda _: None)
-    folders = (_folder(source, segment, choice, store) for segment in source.segments)
-    return source, [SegmentFaces.load(folder / "faces.npz") for folder in folders]
+        source = replace(source, plan=plan, segments=settled)
+        task = replace(task, source=source)
+        _look_again(task, kept_original)
+    return source, [
+        _unseen(source, segment)
+        if segment.index in kept_original
+        else SegmentFaces.load(task.store.path(task.read(segment.index).key) / FACES_FILE)
+        for segment in source.segments
+    ]
 
 
-def _detect_missing(task: _Task, workers: int, advance: Advance) -> None:
-    # Looks are small: OpenCV's own threads would wait for each other longer than they work.
-    cv2.setNumThreads(1)
-    missing = []
-    for segment in task.source.segments:
-        if _folder(task.source, segment, task.choice, task.store).exists():
-            advance(len(segment))
-        else:
-            missing.append(segment.index)
-    for_each_segment(_SegmentDetector, task, missing, workers, advance, _LANES)
+def _look_again(task: DetectTask, kept_original: Collection[int]) -> None:
+    missing = [index for index in task.missing() if index not in kept_original]
+    task.store.require(*(task.source.read(index) for index in missing))
+    for_each_segment(SegmentDetector, task, missing, 1, lambda _: None, _LANES)
 
 
-class _SegmentDetector:
+def _unseen(source: Source, segment: Segment) -> SegmentFaces:
+    """Stands for a segment nobody looked through: no faces, and no cuts to be seen."""
+    width, height = source.upright_size
+    return SegmentFaces(segment.start, segment.end, width, height, (), blank_trail(len(segment)))
+
+
+class SegmentDetector:
     """Detects segment after segment; the detector is built once a process."""
 
-    def __init__(self, task: _Task) -> None:
+    def __init__(self, task: DetectTask) -> None:
+        # Looks are small: OpenCV's own threads would wait for each other longer than they work.
+        cv2.setNumThreads(1)
         self._task = task
         self._detector = _build_detector(task.choice)
 
@@ -106,10 +176,9 @@ class _SegmentDetector:
             frame_rate=source.plan.frame_rate,
             rotation=source.video.rotation,
         )
-        key = _folder(source, segment, self._task.choice, self._task.store).name
-        with self._task.store.writing_folder(key) as folder:
-            found.save(folder / "faces.npz")
-            np.save(folder / "pts.npy", np.array(seen, np.int64))
+        with self._task.store.writing_folder(self._task.read(index).key) as folder:
+            found.save(folder / FACES_FILE)
+            np.save(folder / PTS_FILE, np.array(seen, np.int64))
 
 
 def _count_frames(
@@ -130,18 +199,6 @@ def _start_pts(source: Source, segment: Segment) -> int:
     """The first segment is open to its side: all that decodes before it belongs to it."""
     lowest: int = np.iinfo(np.int64).min
     return lowest if segment.start == 0 else int(source.plan.pts[segment.start])
-
-
-def _folder(source: Source, segment: Segment, choice: DetectorChoice | None, store: Store) -> Path:
-    key = artifact_key(
-        "detect",
-        DETECT_VERSION,
-        source=source.digest,
-        detector=None if choice is None else choice.name,
-        frames=len(source.plan),
-        range=[segment.anchor, segment.start, segment.end],
-    )
-    return store.path(key)
 
 
 class _NoDetector:

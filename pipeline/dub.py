@@ -8,32 +8,21 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.artifacts import Store
-from pipeline.detect import detect_source
-from pipeline.faces.looks import SegmentFaces
-from pipeline.faces.tracks import Tracks, fix_tracks, track_faces
-from pipeline.networks.build import build_network
+from pipeline.detect import detect_missing
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
-from pipeline.output.containers import check_container, container_of
-from pipeline.output.encode import check_quality
 from pipeline.output.publish import check_output
-from pipeline.prepare import Dialogue, Film, Source, cut_film, prepare_dialogue, read_film
-from pipeline.render import RenderTask, render_source
-from pipeline.report import (
-    Report,
-    describe_choices,
-    describe_cost,
-    describe_frames,
-    describe_inputs,
-    describe_output,
-)
+from pipeline.report import Report, describe_cost
+from pipeline.running.processes import Advance, for_each_segment
 from pipeline.running.progress import Progress
 from pipeline.running.resources import ResourceMeter
-from pipeline.sound.dialogue import encode_dialogue
-from pipeline.stitch import Timing, stitch
-from pipeline.timeline import Timeline, build_timeline
+from pipeline.steps.detecting import detect_task
+from pipeline.steps.facts import NetworkFacts, Prepared, RenderStep, Tracked, render_key
+from pipeline.steps.preparing import Inputs, prepare
+from pipeline.steps.rendering import is_rendered, load_network, render
+from pipeline.steps.stitching import stitch
+from pipeline.steps.tracking import track
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,40 +57,80 @@ def dub_film(order: Order, progress: Progress) -> Report:
     Raises:
         PipelineError: see :mod:`pipeline.errors`; the message is for the user.
     """
-    options = order.options
-    container_of(order.output)
-    check_quality(options.crf, options.preset)
     check_output(order.output, [order.source, order.dialogue])
+    inputs = Inputs(
+        order.source,
+        order.dialogue,
+        order.output.name,
+        order.options,
+        order.network,
+        order.detector,
+    )
     with _work_folder(order) as store, ResourceMeter(store.root) as meter:
         stages = _Stages(meter, progress)
         with stages("prepare"):
-            film = read_film(order.source, options.fps, store)
-            check_container(film.info, order.output, options.keep_audio)
-            dialogue = prepare_dialogue(order.dialogue, store)
-            source = cut_film(film, options.segment_seconds, store)
-        with stages("detect", len(source.plan)):
-            detector = order.detector if options.box is None else None
-            source, found = detect_source(
-                source, detector, store, options.workers, progress.advance
-            )
+            prepared, _ = prepare(inputs, store)
+        with stages("detect", prepared.frames):
+            looking = detect_task(prepared, order.detector, store)
+            detect_missing(looking, order.options.workers, progress.advance)
         with stages("track"):
-            tracks = _track(source, found, options)
-            timeline = _time(film, source, dialogue, options)
+            tracked, steps = track(prepared, order.detector, store)
         with meter.stage("load"):
-            network = build_network(order.network)
-        task = RenderTask(source, dialogue, tracks, timeline, order.network, options, store)
-        with stages("render", len(timeline)):
-            segments = render_source(task, options.workers, progress.advance)
+            network = load_network(order.network)
+        with stages("render", tracked.output_frames):
+            task = _RenderTask(prepared, tracked, steps, order.network, store)
+            _render_missing(task, network, order.options.workers, progress.advance)
         with stages("stitch"):
-            facts = _stitch(order, source, dialogue, timeline, segments, store)
-        return {
-            **describe_inputs(film, dialogue),
-            **describe_output(order.output),
-            **describe_choices(network, order.network, detector, options),
-            **facts,
-            **describe_frames(tracks, timeline),
-            **describe_cost(meter, {"detect": len(source.plan), "render": len(timeline)}),
-        }
+            keys = {step.segment_index: render_key(step, network.digest) for step in steps}
+            report = stitch(
+                prepared,
+                tracked,
+                keys,
+                order.source,
+                order.dialogue,
+                order.output,
+                store,
+                progress.advance,
+                network,
+            )
+        report["source"]["path"] = str(order.source)
+        report["dialogue"]["path"] = str(order.dialogue)
+        report["output"]["path"] = str(order.output)
+        frames = {"detect": prepared.frames, "render": tracked.output_frames}
+        return {**report, **describe_cost(meter, frames)}
+
+
+@dataclass(frozen=True, slots=True)
+class _RenderTask:
+    """All that a process needs to render any of the ranges."""
+
+    prepared: Prepared
+    tracked: Tracked
+    steps: tuple[RenderStep, ...]
+    network: NetworkChoice
+    store: Store
+
+
+def _render_missing(
+    task: _RenderTask, network: NetworkFacts, workers: int, advance: Advance
+) -> None:
+    missing = []
+    for step in task.steps:
+        if is_rendered(step, network, task.store):
+            advance(step.frames)
+        else:
+            missing.append(step.segment_index)
+    for_each_segment(_Renderer, task, missing, workers, advance)
+
+
+class _Renderer:
+    def __init__(self, task: _RenderTask) -> None:
+        self._task = task
+
+    def __call__(self, index: int, advance: Advance) -> None:
+        task = self._task
+        step = task.steps[index]
+        render(task.prepared, task.tracked, step, task.network, task.store, advance)
 
 
 @contextlib.contextmanager
@@ -132,45 +161,3 @@ class _Stages:
         with self._meter.stage(name):
             yield
         self._progress.finish_stage()
-
-
-def _track(source: Source, found: list[SegmentFaces], options: DubOptions) -> Tracks:
-    if options.box is None:
-        return track_faces(
-            found, frame_rate=source.plan.frame_rate, choice=options.faces, pads=options.pads
-        )
-    width, height = source.video.width, source.video.height
-    if source.video.rotation % 180:
-        width, height = height, width
-    return fix_tracks(options.box, len(source.plan), width, height)
-
-
-def _time(film: Film, source: Source, dialogue: Dialogue, options: DubOptions) -> Timeline:
-    """Which source frame is shown when in the output."""
-    # One picture can only be held; "the shorter of both" would be a single frame.
-    sync_mode = "loop" if film.is_still else options.sync_mode
-    return build_timeline(source.plan, dialogue.duration, sync_mode)
-
-
-def _stitch(
-    order: Order,
-    source: Source,
-    dialogue: Dialogue,
-    timeline: Timeline,
-    segments: list[Path],
-    store: Store,
-) -> dict[str, Any]:
-    options = order.options
-    timing = Timing(timeline.pts, timeline.end, source.plan.time_base)
-    with store.temporary(".m4a") as track:
-        encode_dialogue(dialogue.path, track, timing.duration_seconds)
-        return stitch(
-            segments,
-            timing,
-            source.info,
-            track,
-            order.output,
-            store.root,
-            keep_audio=options.keep_audio,
-            language=options.language,
-        )

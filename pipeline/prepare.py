@@ -5,13 +5,14 @@ Everything later stages read of the inputs is made here, as artifacts.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from pipeline.artifacts import KeyPart, Store, artifact_key, sha256_of
+from pipeline.artifacts import Read, Store, artifact_key, sha256_of
 from pipeline.errors import InternalError
 from pipeline.media.cutting import cut_segments
 from pipeline.media.info import MediaInfo, VideoInfo
@@ -25,15 +26,45 @@ from pipeline.sound.dialogue import decode_waveform
 from pipeline.sound.speech import detect_speech
 
 #: Raised when what the stage writes changes.
-CUT_VERSION = 1
+SOURCE_VERSION = 1
 SOUND_VERSION = 1
-PICTURES_VERSION = 1
+PICTURES_VERSION = 2
 
-#: The file that says which object is which segment's.
-_OBJECT_NAMES = "objects.txt"
+#: What a source's artifact holds beside its segment objects. The last is there for pictures alone.
+MANIFEST_FILE, PLAN_FILE, PICTURES_FILE = "source.json", "plan.npz", "pictures.mkv"
+SOURCE_FILES = (MANIFEST_FILE, PLAN_FILE)
+
+#: What a dialogue's artifact holds.
+SOUND_FACTS_FILE, MEL_FILE, SPEECH_FILE = "facts.json", "mel.npy", "speech.npy"
+SOUND_FILES = (SOUND_FACTS_FILE, MEL_FILE, SPEECH_FILE)
 
 #: Samples handed to the speech detector at once, about a minute.
 _SPEECH_BLOCK = 1 << 20
+
+_ELSEWHERE = Path("source")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a source's artifact says of itself, without paths of the machine that made it.
+
+    Attributes:
+        digest: sha256 of the input's bytes; of a folder of pictures, over theirs.
+        info: as probed; of the intermediate video where the input is pictures.
+        is_still: the input is one picture.
+        is_pictures: the intermediate video lies among the files.
+        segments, objects: how it is cut, and the file name of each segment's object.
+    """
+
+    digest: str
+    info: MediaInfo
+    is_still: bool
+    is_pictures: bool
+    segments: tuple[Segment, ...]
+    objects: tuple[str, ...]
+
+
+_MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
 
 
 @dataclass(frozen=True)
@@ -41,17 +72,26 @@ class Source:
     """The film, cut: what detect and render read.
 
     Attributes:
-        digest: sha256 of the input's bytes.
-        info: as probed.
+        folder: the artifact.
+        manifest: what lies in it.
+        info: as probed; its path is the input's, or the intermediate video's.
         plan, segments: its frames and how they are cut, in one numbering.
-        objects: the segment object of each segment.
     """
 
-    digest: str
+    folder: Path
+    manifest: Manifest
     info: MediaInfo
     plan: SourcePlan
     segments: tuple[Segment, ...]
-    objects: tuple[Path, ...]
+
+    @property
+    def digest(self) -> str:
+        return self.manifest.digest
+
+    @property
+    def objects(self) -> tuple[Path, ...]:
+        """The segment object of each segment; some may not have been fetched."""
+        return tuple(self.folder / name for name in self.manifest.objects)
 
     @property
     def video(self) -> VideoInfo:
@@ -59,33 +99,60 @@ class Source:
             raise InternalError("a source without picture got past its checks")
         return self.info.video
 
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height as players show it, in stored pixels."""
+        width, height = self.video.width, self.video.height
+        return (height, width) if self.video.rotation % 180 else (width, height)
+
+    def read(self, *indices: int) -> Read:
+        """What reading these segments' frames takes."""
+        objects = dict.fromkeys(self.manifest.objects[index] for index in indices)
+        return Read(self.folder.name, (*SOURCE_FILES, *objects))
+
+    @classmethod
+    def load(cls, folder: Path, path: Path = _ELSEWHERE) -> "Source":
+        """Read an artifact back; its objects may come later.
+
+        Args:
+            folder: the artifact.
+            path: the input on this machine, for those who read it.
+        """
+        manifest = _MANIFEST.validate_json((folder / MANIFEST_FILE).read_bytes())
+        path = folder / PICTURES_FILE if manifest.is_pictures else path
+        info = replace(manifest.info, path=path)
+        plan = SourcePlan.load(folder / PLAN_FILE)
+        return cls(folder, manifest, info, plan, manifest.segments)
+
 
 @dataclass(frozen=True)
 class Dialogue:
     """The dialogue, heard.
 
     Attributes:
-        path: the input.
-        digest: sha256 of its bytes.
-        info: as probed.
+        folder: the artifact; mel and speech may not have been fetched.
+        digest: sha256 of the input's bytes.
         duration: seconds, counted in decoded samples.
         repaired: samples that were not numbers and were silenced.
-        folder: the artifact that holds mel and speech.
     """
 
-    path: Path
+    folder: Path
     digest: str
-    info: MediaInfo
     duration: Fraction
     repaired: int
-    folder: Path
 
     def sound(self) -> Sound:
         """What networks hear; the mel stays on disk and is read where it is looked at."""
         return Sound(
-            mel=np.load(self.folder / "mel.npy", mmap_mode="r"),
-            speech=np.load(self.folder / "speech.npy"),
+            mel=np.load(self.folder / MEL_FILE, mmap_mode="r"),
+            speech=np.load(self.folder / SPEECH_FILE),
         )
+
+    @classmethod
+    def load(cls, folder: Path) -> "Dialogue":
+        """Read an artifact back."""
+        facts = json.loads((folder / SOUND_FACTS_FILE).read_text())
+        return cls(folder, facts["digest"], Fraction(facts["duration"]), facts["repaired"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +162,48 @@ class Film:
     Attributes:
         path: the input.
         digest: sha256 of the input's bytes; names all that follows from it.
+        fps: frame rate of pictures.
         info: as probed; of the intermediate video where the input is pictures.
         is_still: the input is one picture.
     """
 
     path: Path
     digest: str
+    fps: Fraction
     info: MediaInfo
     is_still: bool
 
+    @property
+    def is_pictures(self) -> bool:
+        return self.info.path != self.path
 
-def read_film(path: Path, fps: Fraction, store: Store) -> Film:
+
+def source_key(digest: str, fps: Fraction, seconds: float) -> str:
+    """Of a source's artifact.
+
+    Args:
+        digest: sha256 of the input's bytes.
+        fps: frame rate of pictures.
+        seconds: the length of segments that is aimed at.
+    """
+    return artifact_key(
+        "source", SOURCE_VERSION, source=digest, fps=str(fps), seconds=float(seconds)
+    )
+
+
+def sound_key(digest: str) -> str:
+    """Of a dialogue's artifact, by the sha256 of the input's bytes."""
+    return artifact_key("sound", SOUND_VERSION, dialogue=digest)
+
+
+def read_film(path: Path, fps: Fraction, store: Store, digest: str | None = None) -> Film:
     """Probe a film; make one of a still image or a folder of frames first.
 
     Args:
         path: the input.
         fps: frame rate of pictures.
         store: where artifacts go.
+        digest: sha256 of the input's bytes where it is known.
 
     Raises:
         UnreadableMediaError, UnusableMediaError: it cannot be dubbed, and why.
@@ -119,13 +211,13 @@ def read_film(path: Path, fps: Fraction, store: Store) -> Film:
     if not is_pictures(path):
         info = probe(path)
         require_source(info)
-        return Film(path, sha256_of(path), info, is_still=False)
-    digest = _digest_of_pictures(path, fps)
-    key = artifact_key("pictures", PICTURES_VERSION, source=digest)
+        return Film(path, digest or sha256_of(path), fps, info, is_still=False)
+    digest = digest or _digest_of_pictures(path, fps)
+    key = artifact_key("pictures", PICTURES_VERSION, source=digest, fps=str(fps))
     if not store.has(key, ".mkv"):
         with store.writing(key, ".mkv") as temporary:
             images_to_source(path, fps, temporary)
-    return Film(path, digest, probe(store.path(key, ".mkv")), is_still=path.is_file())
+    return Film(path, digest, fps, probe(store.path(key, ".mkv")), is_still=path.is_file())
 
 
 def cut_film(film: Film, seconds: float, store: Store) -> Source:
@@ -136,47 +228,64 @@ def cut_film(film: Film, seconds: float, store: Store) -> Source:
         seconds: the length of segments that is aimed at.
         store: where artifacts go.
     """
-    plan = scan_packets(film.info.path, film.info)
-    segments = plan_segments(plan, seconds)
-    ranges: list[KeyPart] = [[s.anchor, s.start, s.end] for s in segments]
-    key = artifact_key("cut", CUT_VERSION, source=film.digest, ranges=ranges)
-    if not store.has(key):
+    key = source_key(film.digest, film.fps, seconds)
+    if not _is_whole(key, store):
+        plan = scan_packets(film.info.path, film.info)
+        segments = plan_segments(plan, seconds)
         with store.writing_folder(key) as folder:
-            names = [p.name for p in cut_segments(film.info.path, plan, segments, folder)]
-            (folder / _OBJECT_NAMES).write_text("\n".join(names))
-    names = (store.path(key) / _OBJECT_NAMES).read_text().split("\n")
-    objects = tuple(store.path(key) / name for name in names)
-    return Source(film.digest, film.info, plan, segments, objects)
+            objects = cut_segments(film.info.path, plan, segments, folder)
+            if film.is_pictures:
+                (folder / PICTURES_FILE).hardlink_to(film.info.path)
+            manifest = Manifest(
+                film.digest,
+                replace(film.info, path=_ELSEWHERE),
+                film.is_still,
+                film.is_pictures,
+                segments,
+                tuple(each.name for each in objects),
+            )
+            plan.save(folder / PLAN_FILE)
+            (folder / MANIFEST_FILE).write_bytes(_MANIFEST.dump_json(manifest))
+    return Source.load(store.path(key), film.path)
 
 
-def prepare_dialogue(path: Path, store: Store) -> Dialogue:
+def _is_whole(key: str, store: Store) -> bool:
+    """Whether every segment's object is here, too; of a fetched artifact some may be missing."""
+    if not store.holds(Read(key, SOURCE_FILES)):
+        return False
+    source = Source.load(store.path(key))
+    return all(each.exists() for each in source.objects)
+
+
+def prepare_dialogue(path: Path, store: Store, digest: str | None = None) -> Dialogue:
     """Probe and hear the dialogue: mel and speech of the whole track.
+
+    Args:
+        path: any file with sound.
+        store: where artifacts go.
+        digest: sha256 of its bytes where it is known.
 
     Raises:
         UnreadableMediaError, UnusableMediaError: it has no sound, and why.
     """
-    info = probe(path)
-    require_dialogue(info)
-    digest = sha256_of(path)
-    key = artifact_key("sound", SOUND_VERSION, dialogue=digest)
-    if not store.has(key):
+    require_dialogue(probe(path))
+    digest = digest or sha256_of(path)
+    key = sound_key(digest)
+    if not store.holds(Read(key, SOUND_FILES)):
         with store.writing_folder(key) as folder:
-            _hear(path, folder)
-    facts = json.loads((store.path(key) / "facts.json").read_text())
-    return Dialogue(
-        path, digest, info, Fraction(facts["duration"]), facts["repaired"], store.path(key)
-    )
+            _hear(path, digest, folder)
+    return Dialogue.load(store.path(key))
 
 
-def _hear(path: Path, folder: Path) -> None:
+def _hear(path: Path, digest: str, folder: Path) -> None:
     waveform = folder / "waveform.npy"
     decoded = decode_waveform(path, waveform)
-    facts = {"duration": str(decoded.duration), "repaired": decoded.repaired}
-    (folder / "facts.json").write_text(json.dumps(facts))
+    facts = {"digest": digest, "duration": str(decoded.duration), "repaired": decoded.repaired}
+    (folder / SOUND_FACTS_FILE).write_text(json.dumps(facts))
     samples = np.load(waveform, mmap_mode="r")
-    write_mel(samples, folder / "mel.npy")
+    write_mel(samples, folder / MEL_FILE)
     blocks = (samples[i : i + _SPEECH_BLOCK] for i in range(0, len(samples), _SPEECH_BLOCK))
-    np.save(folder / "speech.npy", detect_speech(blocks))
+    np.save(folder / SPEECH_FILE, detect_speech(blocks))
     # An hour of sound is 230 MB, and nothing reads it again.
     waveform.unlink()
 

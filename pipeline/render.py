@@ -9,9 +9,9 @@ on one core each gets more done than one network on all. Nothing here remembers 
 frame to the next, so where the film is cut into segments never shows.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +20,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.artifacts import Store, artifact_key
 from pipeline.composite import paste_mouth, read_crop
 from pipeline.faces.tracks import TrackedFace, Tracks
 from pipeline.media.frames import read_frames
 from pipeline.media.info import VideoInfo
 from pipeline.networks import Network
-from pipeline.networks.build import build_network
-from pipeline.options import Blend, DubOptions, NetworkChoice
+from pipeline.options import Blend, DubOptions
 from pipeline.output.encode import SegmentEncoder
 from pipeline.prepare import Dialogue, Source
-from pipeline.running.processes import Advance, for_each_segment
+from pipeline.running.processes import Advance
 from pipeline.running.threads import map_in_threads, prefetch
 from pipeline.timeline import Timeline
-
-#: Raised when what the stage writes changes.
-RENDER_VERSION = 2
-
-#: Encoded segments are NUT files.
-SEGMENT_SUFFIX = ".nut"
 
 #: Times of a constant rate are rounded to ticks, sometimes twice.
 _RATE_TOLERANCE_TICKS = 1.5
@@ -52,120 +44,69 @@ _BATCH_BYTES = 96 << 20
 
 @dataclass(frozen=True)
 class RenderTask:
-    """All that determines the rendered segments, in a form that can be sent to a process."""
+    """All that determines the output's frames, but for the network."""
 
     source: Source
     dialogue: Dialogue
     tracks: Tracks
     timeline: Timeline
-    network: NetworkChoice
     options: DubOptions
-    store: Store
 
-    def ranges(self) -> list[tuple[int, int]]:
-        """Output frames [start, end) of each rendered segment.
-
-        Where the output shows the source frame by frame, they are the source's segments, so that
-        each is read from one object; the rest is cut evenly.
-        """
-        shown, total = self.timeline.source_index, len(self.timeline)
-        differs = np.flatnonzero(shown != np.arange(total))
-        same = int(differs[0]) if len(differs) else total
-        length = max(1, round(self.options.segment_seconds * self.source.plan.frame_rate))
-        starts = {s.start for s in self.source.segments if s.start < same}
-        starts |= set(range(same, total, length)) | {0}
-        ordered = sorted(starts)
-        return list(zip(ordered, [*ordered[1:], total], strict=True))
+    @cached_property
+    def untouched(self) -> Tracks:
+        """Nobody is dubbed."""
+        return replace(self.tracks, tracks=())
 
 
-def render_source(task: RenderTask, workers: int, advance: Advance) -> list[Path]:
-    """Render all output segments; those rendered earlier are kept.
+class Renderer:
+    """Renders range after range of one output; the sound is heard when it is first needed."""
 
-    Returns:
-        The encoded segments, in order.
-    """
-    network = build_network(task.network)
-    ranges = task.ranges()
-    keys = [_key(task, network.digest, *each) for each in ranges]
-    missing = []
-    for index, (start, end) in enumerate(ranges):
-        if task.store.has(keys[index], SEGMENT_SUFFIX):
-            advance(end - start)
-        else:
-            missing.append(index)
-    for_each_segment(_Renderer, task, missing, workers, advance)
-    return [task.store.path(key, SEGMENT_SUFFIX) for key in keys]
-
-
-class _Renderer:
-    """Renders segment after segment; network and sound are made ready once a process."""
-
-    def __init__(self, task: RenderTask) -> None:
+    def __init__(self, task: RenderTask, network: Network) -> None:
         # Batches run side by side, a core each; OpenCV's own threads would only get in their way.
         cv2.setNumThreads(1)
         self._task = task
-        self._ranges = task.ranges()
-        self._network = build_network(task.network)
-        self._features = _hear(task, self._network)
+        self._network = network
 
-    def __call__(self, index: int, advance: Advance) -> None:
-        task, (start, end) = self._task, self._ranges[index]
+    def write(
+        self, start: int, end: int, path: Path, advance: Advance, *, untouched: bool = False
+    ) -> None:
+        """Write the output frames [start, end) as one encoded segment.
+
+        Args:
+            start, end: output frames.
+            path: the segment's file.
+            advance: told of finished frames.
+            untouched: leave every frame as it is in the source.
+        """
+        task = self._task
         options, source, timeline = task.options, task.source, task.timeline
+        tracks = task.untouched if untouched else task.tracks
         shown = timeline.source_index[start:end]
+        speaks = any(tracks.faces_at(index) for index in shown.tolist())
+        features = self._features if speaks else ()
         frames = read_frames(source.objects, source.plan, source.segments, shown)
         numbered = map(NumberedFrame, frames, shown.tolist(), range(start, end))
         dubbed = render_frames(
-            numbered, source.video, task.tracks, self._network, self._features, options.blend
+            numbered, source.video, tracks, self._network, features, options.blend
         )
-        key = _key(task, self._network.digest, start, end)
-        with (
-            task.store.writing(key, SEGMENT_SUFFIX) as path,
-            SegmentEncoder(path, source.video, crf=options.crf, preset=options.preset) as encoder,
-        ):
+        with SegmentEncoder(path, source.video, crf=options.crf, preset=options.preset) as encoder:
             for output_index, frame in enumerate(dubbed, start):
                 frame.pts = int(timeline.pts[output_index])
                 encoder.encode(frame)
                 advance(1)
 
-
-def _hear(task: RenderTask, network: Network) -> Sequence[Any]:
-    """The sound of every output frame."""
-    times, sound = task.timeline.seconds, task.dialogue.sound()
-    if task.options.mel_offset_ms:
-        # Lips that are to be later hear what was said earlier.
-        return network.hear(sound, times - task.options.mel_offset_ms / 1000)
-    rate, tick = float(task.source.plan.frame_rate), float(task.source.plan.time_base)
-    is_constant = np.abs(times - np.arange(len(times)) / rate).max() < _RATE_TOLERANCE_TICKS * tick
-    return network.hear(sound, times, rate if is_constant else None)
-
-
-def _key(task: RenderTask, network: str, start: int, end: int) -> str:
-    options = task.options
-    return artifact_key(
-        "render",
-        RENDER_VERSION,
-        source=task.source.digest,
-        dialogue=task.dialogue.digest,
-        network=network,
-        mel_offset_ms=options.mel_offset_ms,
-        blend=options.blend,
-        crf=options.crf,
-        preset=options.preset,
-        frames=_digest_frames(task, start, end),
-    )
-
-
-def _digest_frames(task: RenderTask, start: int, end: int) -> str:
-    """Hex digest of what is shown when in the output frames [start, end), and of whom is dubbed."""
-    shown = task.timeline.source_index[start:end]
-    digest = hashlib.sha256(str(start).encode())
-    digest.update(shown.astype(np.int64).tobytes())
-    digest.update(task.timeline.pts[start:end].astype(np.int64).tobytes())
-    for source_index in shown.tolist():
-        for face in task.tracks.faces_at(source_index):
-            digest.update(f"{source_index} {face.box}".encode())
-            digest.update(face.landmarks.astype(np.float32).tobytes())
-    return digest.hexdigest()
+    @cached_property
+    def _features(self) -> Sequence[Any]:
+        """The sound of every output frame."""
+        task = self._task
+        times, sound = task.timeline.seconds, task.dialogue.sound()
+        if task.options.mel_offset_ms:
+            # Lips that are to be later hear what was said earlier.
+            return self._network.hear(sound, times - task.options.mel_offset_ms / 1000)
+        rate, tick = float(task.source.plan.frame_rate), float(task.source.plan.time_base)
+        off_grid = np.abs(times - np.arange(len(times)) / rate).max()
+        is_constant = off_grid < _RATE_TOLERANCE_TICKS * tick
+        return self._network.hear(sound, times, rate if is_constant else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ from typing import Any
 from pipeline.artifacts import sha256_of
 from pipeline.errors import OutputError
 from pipeline.faces.tracks import Tracks
-from pipeline.networks import Network
-from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
-from pipeline.prepare import Dialogue, Film
+from pipeline.options import DubOptions
+from pipeline.prepare import Dialogue, Source
 from pipeline.running.resources import ResourceMeter
 from pipeline.timeline import Timeline
 
@@ -37,19 +36,22 @@ def write_report(report: Mapping[str, Any], path: Path) -> None:
         raise OutputError(f"cannot write the report to {path}: {error.strerror}") from error
 
 
-def describe_inputs(film: Film, dialogue: Dialogue) -> Report:
-    """Both inputs: digests, sizes, lengths in seconds."""
+def describe_inputs(
+    source: Source, source_name: str, dialogue: Dialogue, dialogue_name: str
+) -> Report:
+    """Both inputs: names, digests, lengths in seconds."""
+    duration = source.info.duration
     return {
         "report_version": REPORT_VERSION,
         "lipfarm": version("lipfarm"),
         "source": {
-            "path": str(film.path),
-            "sha256": film.digest,
-            "seconds": None if film.info.duration is None else float(film.info.duration),
-            "is_still": film.is_still,
+            "path": source_name,
+            "sha256": source.digest,
+            "seconds": None if duration is None else float(duration),
+            "is_still": source.manifest.is_still,
         },
         "dialogue": {
-            "path": str(dialogue.path),
+            "path": dialogue_name,
             "sha256": dialogue.digest,
             "seconds": float(dialogue.duration),
             "samples_repaired": dialogue.repaired,
@@ -58,22 +60,12 @@ def describe_inputs(film: Film, dialogue: Dialogue) -> Report:
 
 
 def describe_choices(
-    network: Network, choice: NetworkChoice, detector: DetectorChoice | None, options: DubOptions
+    network: Mapping[str, Any], detector: str | None, options: DubOptions
 ) -> Report:
     """With what the film was dubbed, and how."""
     plain = asdict(options)
     plain["fps"] = str(options.fps)
-    return {
-        "network": {
-            "name": network.name,
-            "checkpoint_sha256": choice.checkpoint and sha256_of(choice.checkpoint),
-            "digest": network.digest,
-            "device": choice.device,
-            "precision": network.precision_note,
-        },
-        "detector": None if detector is None else detector.name,
-        "options": plain,
-    }
+    return {"network": dict(network), "detector": detector, "options": plain}
 
 
 def describe_frames(tracks: Tracks, timeline: Timeline) -> Report:
@@ -91,11 +83,11 @@ def describe_frames(tracks: Tracks, timeline: Timeline) -> Report:
     }
 
 
-def describe_output(path: Path) -> Report:
-    """The finished file."""
+def describe_output(name: str, path: Path) -> Report:
+    """The finished file, and what it is called."""
     return {
         "output": {
-            "path": str(path),
+            "path": name,
             "sha256": sha256_of(path),
             "size_bytes": path.stat().st_size,
         }

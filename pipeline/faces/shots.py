@@ -59,6 +59,11 @@ class Trail:
     tail: npt.NDArray[np.uint8]
 
 
+def blank_trail(frames: int) -> Trail:
+    """Of frames nobody has looked at: no cut among them."""
+    return Trail(np.zeros((frames, LAGS), np.float32), *np.zeros((2, 0, 0), np.uint8))
+
+
 class TrailRecorder:
     """Takes signatures one by one and keeps only what :class:`Trail` needs."""
 

@@ -6,7 +6,7 @@ networks want them. It takes seconds, and holds about sixty bytes a face and fra
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path as FilePath
@@ -82,6 +82,12 @@ class Track:
     def end(self) -> int:
         return self.start + len(self.boxes)
 
+    def part(self, start: int, end: int) -> "Track":
+        """What of it lies in [start, end); its arrays are empty where nothing does."""
+        start, end = max(start, self.start), min(end, self.end)
+        rows = slice(start - self.start, max(start, end) - self.start)
+        return Track(start, self.boxes[rows], self.landmarks[rows], self.reasons[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -124,6 +130,14 @@ class Tracks:
                 doubtful = bool(track.reasons[at] != Reason.NONE)
                 found.append(TrackedFace(number, box, track.landmarks[at], doubtful))
         return tuple(found)
+
+    def without(self, start: int, end: int) -> "Tracks":
+        """The same, with nobody dubbed in the frames [start, end)."""
+        kept = []
+        for track in self.tracks:
+            kept += [track.part(track.start, start), track.part(end, track.end)]
+        parts = sorted((part for part in kept if len(part.boxes)), key=_track_start)
+        return replace(self, tracks=tuple(parts))
 
     def shot_range(self, shot: int) -> tuple[int, int]:
         """The frames [start, end) of a shot."""

@@ -1,0 +1,162 @@
+"""The prepare step: inputs in, their artifacts and the detect steps out."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline.artifacts import Read, Store, sha256_of
+from pipeline.detect import DetectTask
+from pipeline.errors import CheckpointError
+from pipeline.media.opening import one_line
+from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
+from pipeline.output.containers import check_container, container_of
+from pipeline.output.encode import check_quality
+from pipeline.prepare import (
+    SOUND_FACTS_FILE,
+    SOURCE_FILES,
+    Dialogue,
+    Source,
+    cut_film,
+    prepare_dialogue,
+    read_film,
+    sound_key,
+    source_key,
+)
+from pipeline.steps.facts import DetectStep, NetworkFacts, Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a dub starts from, on this machine.
+
+    Attributes:
+        source, dialogue: the files.
+        output_name: name of the output; its extension is its container.
+        options: how it is to be dubbed.
+        network, detector: as chosen on this machine; detect and render may run on others, that
+            have the same by name and digest.
+        source_sha256, dialogue_sha256: where they are known already. A file whose artifact is held
+            need not exist if they are.
+    """
+
+    source: Path
+    dialogue: Path
+    output_name: str
+    options: DubOptions
+    network: NetworkChoice
+    detector: DetectorChoice
+    source_sha256: str | None = None
+    dialogue_sha256: str | None = None
+
+
+def input_keys(options: DubOptions, source_sha256: str, dialogue_sha256: str) -> tuple[Read, Read]:
+    """What ``prepare`` will write for these inputs; and what it reads of it where it is held.
+
+    Args:
+        options: how the job is to be dubbed.
+        source_sha256: of the source, one file.
+        dialogue_sha256: of the dialogue.
+
+    Returns:
+        The source's and the dialogue's artifact.
+    """
+    return (
+        Read(source_key(source_sha256, options.fps, options.segment_seconds), SOURCE_FILES),
+        Read(sound_key(dialogue_sha256), (SOUND_FACTS_FILE,)),
+    )
+
+
+def prepare(
+    inputs: Inputs, store: Store, held: Collection[str] = ()
+) -> tuple[Prepared, tuple[DetectStep, ...]]:
+    """Look at both inputs, cut the source into segment objects, hear the dialogue.
+
+    Args:
+        inputs: what comes in.
+        store: where artifacts go: all files of ``source_key`` and ``sound_key`` are in it
+            afterwards, but for those held.
+        held: keys of whole artifacts that are kept elsewhere and are not to be made again; what is
+            read of them must be in the store (see :func:`input_keys`).
+
+    Returns:
+        The job as prepared, and its detect steps.
+
+    Raises:
+        InputError: an input cannot be dubbed, and why.
+        OutputError: the container is unknown or cannot hold a stream of the source.
+        CheckpointError: the network's weights cannot be read.
+        MissingArtifactsError: what is read of a held artifact is not in the store.
+    """
+    options = inputs.options
+    container_of(Path(inputs.output_name))
+    check_quality(options.crf, options.preset)
+    network = describe_choice(inputs.network)
+    source = _prepare_source(inputs, store, held)
+    dialogue = _prepare_dialogue(inputs, store, held)
+    detector = inputs.detector if options.box is None else None
+    prepared = Prepared(
+        options=options,
+        network=network,
+        detector=None if detector is None else detector.name,
+        source_key=source.folder.name,
+        sound_key=dialogue.folder.name,
+        source_name=inputs.source.name,
+        dialogue_name=inputs.dialogue.name,
+        output_name=inputs.output_name,
+        frames=len(source.plan),
+        frame_rate=source.plan.frame_rate,
+        source_seconds=float(source.info.duration or 0),
+        dialogue_seconds=float(dialogue.duration),
+    )
+    task = DetectTask(source, detector, store)
+    return prepared, tuple(
+        DetectStep(s.index, len(s), task.read(s.index).key, (source.read(s.index),))
+        for s in source.segments
+    )
+
+
+def describe_choice(choice: NetworkChoice) -> NetworkFacts:
+    """A network by name and weights, before it is loaded."""
+    weights = None if choice.checkpoint is None else digest_weights(choice.checkpoint)
+    return NetworkFacts(choice.name, weights)
+
+
+def digest_weights(path: Path) -> str:
+    """Hex sha256 of a weights file; remembered as long as the file stays the same.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        status = path.stat()
+        return _digest_file(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise CheckpointError(f"{one_line(path)} cannot be read: {error.strerror}") from error
+
+
+@lru_cache(maxsize=8)
+def _digest_file(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 -- part of what is remembered
+    return sha256_of(path)
+
+
+def _prepare_source(inputs: Inputs, store: Store, held: Collection[str]) -> Source:
+    options, digest = inputs.options, inputs.source_sha256
+    if digest is not None:
+        key = source_key(digest, options.fps, options.segment_seconds)
+        if key in held:
+            store.require(Read(key, SOURCE_FILES))
+            source = Source.load(store.path(key), inputs.source)
+            check_container(source.info, Path(inputs.output_name), options.keep_audio)
+            return source
+    film = read_film(inputs.source, options.fps, store, digest)
+    check_container(film.info, Path(inputs.output_name), options.keep_audio)
+    return cut_film(film, options.segment_seconds, store)
+
+
+def _prepare_dialogue(inputs: Inputs, store: Store, held: Collection[str]) -> Dialogue:
+    digest = inputs.dialogue_sha256
+    if digest is not None and (key := sound_key(digest)) in held:
+        store.require(Read(key, (SOUND_FACTS_FILE,)))
+        return Dialogue.load(store.path(key))
+    return prepare_dialogue(inputs.dialogue, store, digest)
