@@ -12,7 +12,7 @@ from infra.errors import ServiceUnavailableError
 from infra.services.programs import Program, has_ended, kill_group, run_to_end, running, start, stop
 
 #: Prints its pid, then sleeps.
-SLEEPER = (sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)")
+SLEEPER = (sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
 #: The same with a child of its own, whose pid it prints too.
 PARENT = (
     sys.executable,
@@ -26,7 +26,7 @@ DEAF = (
     sys.executable,
     "-c",
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-    "print('deaf', flush=True); time.sleep(600)",
+    "print('deaf', flush=True); time.sleep(60)",
 )
 
 
@@ -75,7 +75,7 @@ def test_a_killed_starter_takes_its_programs_with_it() -> None:
         "import subprocess, sys, time\n"
         "from infra.services.programs import Program, start\n"
         "start(Program(tuple(sys.argv[1:])), None)\n"
-        "time.sleep(600)\n"
+        "time.sleep(60)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, *SLEEPER], stdout=subprocess.PIPE
