@@ -86,7 +86,7 @@ def detect_source(
     """
     task = DetectTask(source, choice, store)
     detect_missing(task, workers, advance)
-    return settle_source(task)
+    return settle_source(task, lambda _: None)
 
 
 def detect_missing(task: DetectTask, workers: int, advance: Advance) -> None:
@@ -98,7 +98,7 @@ def detect_missing(task: DetectTask, workers: int, advance: Advance) -> None:
 
 
 def settle_source(
-    task: DetectTask, kept_original: Collection[int] = ()
+    task: DetectTask, advance: Advance, kept_original: Collection[int] = ()
 ) -> tuple[Source, list[SegmentFaces]]:
     """What was found in all segments, in the numbering that decoding has shown to be true.
 
@@ -107,6 +107,7 @@ def settle_source(
 
     Args:
         task: every segment was looked through, but for ``kept_original``.
+        advance: told of frames looked through again.
         kept_original: segments nobody is to be dubbed in; they need not have been looked through.
 
     Returns:
@@ -132,7 +133,7 @@ def settle_source(
     if plan is not source.plan:
         source = replace(source, plan=plan, segments=settled)
         task = replace(task, source=source)
-        _look_again(task, kept_original)
+        _look_again(task, advance, kept_original)
     return source, [
         _unseen(source, segment)
         if segment.index in kept_original
@@ -141,10 +142,10 @@ def settle_source(
     ]
 
 
-def _look_again(task: DetectTask, kept_original: Collection[int]) -> None:
+def _look_again(task: DetectTask, advance: Advance, kept_original: Collection[int]) -> None:
     missing = [index for index in task.missing() if index not in kept_original]
     task.store.require(*(task.source.read(index) for index in missing))
-    for_each_segment(SegmentDetector, task, missing, 1, lambda _: None, _LANES)
+    for_each_segment(SegmentDetector, task, missing, 1, advance, _LANES)
 
 
 def _unseen(source: Source, segment: Segment) -> SegmentFaces:

@@ -69,12 +69,12 @@ def dub_film(order: Order, progress: Progress) -> Report:
     with _work_folder(order) as store, ResourceMeter(store.root) as meter:
         stages = _Stages(meter, progress)
         with stages("prepare"):
-            prepared, _ = prepare(inputs, store)
+            prepared, _ = prepare(inputs, store, progress.advance)
         with stages("detect", prepared.frames):
             looking = detect_task(prepared, order.detector, store)
             detect_missing(looking, order.options.workers, progress.advance)
         with stages("track"):
-            tracked, steps = track(prepared, order.detector, store)
+            tracked, steps = track(prepared, order.detector, store, lambda _: None)
         with meter.stage("load"):
             network = load_network(order.network)
         with stages("render", tracked.output_frames):

@@ -15,7 +15,7 @@ from pipeline.media.frames import read_frames
 from pipeline.media.opening import one_line
 from pipeline.media.pictures import write_picture
 from pipeline.options import DetectorChoice
-from pipeline.prepare import cut_film, read_film
+from pipeline.prepare import prepare_source
 from pipeline.running.progress import Progress
 
 #: Cutting is only for the detector here; its length is of no account.
@@ -54,8 +54,7 @@ def extract_frames(
         OutputError: the folder is not empty or cannot be written.
     """
     _make_empty_folder(folder)
-    film = read_film(path, fps, store)
-    source = cut_film(film, _SEGMENT_SECONDS, store)
+    source = prepare_source(path, fps, _SEGMENT_SECONDS, store, progress.advance)
     progress.start_stage("detect", len(source.plan))
     source, found = detect_source(source, detector, store, 1, progress.advance)
     progress.finish_stage()

@@ -5,6 +5,7 @@ Everything later stages read of the inputs is made here, as artifacts.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,19 +17,21 @@ from pipeline.artifacts import Read, Store, artifact_key, sha256_of
 from pipeline.errors import InternalError
 from pipeline.media.cutting import cut_segments
 from pipeline.media.info import MediaInfo, VideoInfo
+from pipeline.media.opening import check_regular_file
 from pipeline.media.packets import SourcePlan, scan_packets
 from pipeline.media.pictures import images_to_source, is_pictures, list_pictures
 from pipeline.media.probe import probe, require_dialogue, require_source
 from pipeline.media.segments import Segment, plan_segments
 from pipeline.mel import write_mel
 from pipeline.networks import Sound
+from pipeline.running.growth import telling_growth
+from pipeline.running.processes import Advance
 from pipeline.sound.dialogue import decode_waveform
 from pipeline.sound.speech import detect_speech
 
 #: Raised when what the stage writes changes.
 SOURCE_VERSION = 1
 SOUND_VERSION = 1
-PICTURES_VERSION = 2
 
 #: What a source's artifact holds beside its segment objects. The last is there for pictures alone.
 MANIFEST_FILE, PLAN_FILE, PICTURES_FILE = "source.json", "plan.npz", "pictures.mkv"
@@ -155,29 +158,6 @@ class Dialogue:
         return cls(folder, facts["digest"], Fraction(facts["duration"]), facts["repaired"])
 
 
-@dataclass(frozen=True, slots=True)
-class Film:
-    """The input's picture as one video file.
-
-    Attributes:
-        path: the input.
-        digest: sha256 of the input's bytes; names all that follows from it.
-        fps: frame rate of pictures.
-        info: as probed; of the intermediate video where the input is pictures.
-        is_still: the input is one picture.
-    """
-
-    path: Path
-    digest: str
-    fps: Fraction
-    info: MediaInfo
-    is_still: bool
-
-    @property
-    def is_pictures(self) -> bool:
-        return self.info.path != self.path
-
-
 def source_key(digest: str, fps: Fraction, seconds: float) -> str:
     """Of a source's artifact.
 
@@ -196,57 +176,65 @@ def sound_key(digest: str) -> str:
     return artifact_key("sound", SOUND_VERSION, dialogue=digest)
 
 
-def read_film(path: Path, fps: Fraction, store: Store, digest: str | None = None) -> Film:
-    """Probe a film; make one of a still image or a folder of frames first.
+def prepare_source(
+    path: Path,
+    fps: Fraction,
+    seconds: float,
+    store: Store,
+    advance: Advance,
+    *,
+    digest: str | None = None,
+    check: Callable[[MediaInfo], object] = lambda info: info,
+) -> Source:
+    """Probe a source, plan its segments and cut it into their objects.
 
     Args:
-        path: the input.
+        path: a film, a still image or a folder of frames.
         fps: frame rate of pictures.
+        seconds: the length of segments that is aimed at.
         store: where artifacts go.
+        advance: called with 0 as long as it goes on.
         digest: sha256 of the input's bytes where it is known.
+        check: may refuse the source before it is cut.
 
     Raises:
         UnreadableMediaError, UnusableMediaError: it cannot be dubbed, and why.
     """
-    if not is_pictures(path):
-        info = probe(path)
-        require_source(info)
-        return Film(path, digest or sha256_of(path), fps, info, is_still=False)
-    digest = digest or _digest_of_pictures(path, fps)
-    key = artifact_key("pictures", PICTURES_VERSION, source=digest, fps=str(fps))
-    if not store.has(key, ".mkv"):
-        with store.writing(key, ".mkv") as temporary:
-            images_to_source(path, fps, temporary)
-    return Film(path, digest, fps, probe(store.path(key, ".mkv")), is_still=path.is_file())
-
-
-def cut_film(film: Film, seconds: float, store: Store) -> Source:
-    """Plan a film's segments and cut it into their objects.
-
-    Args:
-        film: the input.
-        seconds: the length of segments that is aimed at.
-        store: where artifacts go.
-    """
-    key = source_key(film.digest, film.fps, seconds)
-    if not _is_whole(key, store):
-        plan = scan_packets(film.info.path, film.info)
+    digest = digest or _digest_source(path, fps)
+    key = source_key(digest, fps, seconds)
+    if _is_whole(key, store):
+        source = Source.load(store.path(key), path)
+        check(source.info)
+        return source
+    with store.writing_folder(key) as folder, telling_growth(folder, advance):
+        info = _read_film(path, fps, folder)
+        check(info)
+        plan = scan_packets(info.path, info)
         segments = plan_segments(plan, seconds)
-        with store.writing_folder(key) as folder:
-            objects = cut_segments(film.info.path, plan, segments, folder)
-            if film.is_pictures:
-                (folder / PICTURES_FILE).hardlink_to(film.info.path)
-            manifest = Manifest(
-                film.digest,
-                replace(film.info, path=_ELSEWHERE),
-                film.is_still,
-                film.is_pictures,
-                segments,
-                tuple(each.name for each in objects),
-            )
-            plan.save(folder / PLAN_FILE)
-            (folder / MANIFEST_FILE).write_bytes(_MANIFEST.dump_json(manifest))
-    return Source.load(store.path(key), film.path)
+        objects = cut_segments(info.path, plan, segments, folder)
+        is_made = info.path != path
+        manifest = Manifest(
+            digest=digest,
+            info=replace(info, path=_ELSEWHERE),
+            is_still=is_made and path.is_file(),
+            is_pictures=is_made,
+            segments=segments,
+            objects=tuple(each.name for each in objects),
+        )
+        plan.save(folder / PLAN_FILE)
+        (folder / MANIFEST_FILE).write_bytes(_MANIFEST.dump_json(manifest))
+    return Source.load(store.path(key), path)
+
+
+def _read_film(path: Path, fps: Fraction, folder: Path) -> MediaInfo:
+    """Probe a film; make one of pictures first."""
+    if is_pictures(path):
+        film = folder / PICTURES_FILE
+        images_to_source(path, fps, film)
+        return probe(film)
+    info = probe(path)
+    require_source(info)
+    return info
 
 
 def _is_whole(key: str, store: Store) -> bool:
@@ -257,12 +245,19 @@ def _is_whole(key: str, store: Store) -> bool:
     return all(each.exists() for each in source.objects)
 
 
-def prepare_dialogue(path: Path, store: Store, digest: str | None = None) -> Dialogue:
+def prepare_dialogue(
+    path: Path,
+    store: Store,
+    advance: Advance,
+    *,
+    digest: str | None = None,
+) -> Dialogue:
     """Probe and hear the dialogue: mel and speech of the whole track.
 
     Args:
         path: any file with sound.
         store: where artifacts go.
+        advance: called with 0 as long as it goes on.
         digest: sha256 of its bytes where it is known.
 
     Raises:
@@ -272,7 +267,7 @@ def prepare_dialogue(path: Path, store: Store, digest: str | None = None) -> Dia
     digest = digest or sha256_of(path)
     key = sound_key(digest)
     if not store.holds(Read(key, SOUND_FILES)):
-        with store.writing_folder(key) as folder:
+        with store.writing_folder(key) as folder, telling_growth(folder, advance):
             _hear(path, digest, folder)
     return Dialogue.load(store.path(key))
 
@@ -290,9 +285,10 @@ def _hear(path: Path, digest: str, folder: Path) -> None:
     waveform.unlink()
 
 
-def _digest_of_pictures(path: Path, fps: Fraction) -> str:
-    """sha256 of a picture; of a folder, over its pictures in order and their rate."""
-    if path.is_file():
+def _digest_source(path: Path, fps: Fraction) -> str:
+    """sha256 of a film or a picture; of a folder, over its pictures in order and their rate."""
+    if not path.is_dir():
+        check_regular_file(path)
         return sha256_of(path)
     digest = hashlib.sha256(str(fps).encode())
     for picture in list_pictures(path):

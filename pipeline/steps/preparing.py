@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.artifacts import Read, Store, sha256_of
 from pipeline.detect import DetectTask
 from pipeline.errors import CheckpointError
+from pipeline.media.info import MediaInfo
 from pipeline.media.opening import one_line
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.output.containers import check_container, container_of
@@ -17,12 +18,12 @@ from pipeline.prepare import (
     SOURCE_FILES,
     Dialogue,
     Source,
-    cut_film,
     prepare_dialogue,
-    read_film,
+    prepare_source,
     sound_key,
     source_key,
 )
+from pipeline.running.processes import Advance
 from pipeline.steps.facts import DetectStep, NetworkFacts, Prepared
 
 
@@ -68,7 +69,7 @@ def input_keys(options: DubOptions, source_sha256: str, dialogue_sha256: str) ->
 
 
 def prepare(
-    inputs: Inputs, store: Store, held: Collection[str] = ()
+    inputs: Inputs, store: Store, advance: Advance, held: Collection[str] = ()
 ) -> tuple[Prepared, tuple[DetectStep, ...]]:
     """Look at both inputs, cut the source into segment objects, hear the dialogue.
 
@@ -76,6 +77,7 @@ def prepare(
         inputs: what comes in.
         store: where artifacts go: all files of ``source_key`` and ``sound_key`` are in it
             afterwards, but for those held.
+        advance: called with 0 as long as it goes on; frames are not counted yet.
         held: keys of whole artifacts that are kept elsewhere and are not to be made again; what is
             read of them must be in the store (see :func:`input_keys`).
 
@@ -92,8 +94,8 @@ def prepare(
     container_of(Path(inputs.output_name))
     check_quality(options.crf, options.preset)
     network = describe_choice(inputs.network)
-    source = _prepare_source(inputs, store, held)
-    dialogue = _prepare_dialogue(inputs, store, held)
+    source = _prepare_source(inputs, store, advance, held)
+    dialogue = _prepare_dialogue(inputs, store, advance, held)
     detector = inputs.detector if options.box is None else None
     prepared = Prepared(
         options=options,
@@ -140,23 +142,37 @@ def _digest_file(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 --
     return sha256_of(path)
 
 
-def _prepare_source(inputs: Inputs, store: Store, held: Collection[str]) -> Source:
+def _prepare_source(
+    inputs: Inputs, store: Store, advance: Advance, held: Collection[str]
+) -> Source:
     options, digest = inputs.options, inputs.source_sha256
+
+    def check(info: MediaInfo) -> None:
+        check_container(info, Path(inputs.output_name), options.keep_audio)
+
     if digest is not None:
         key = source_key(digest, options.fps, options.segment_seconds)
         if key in held:
             store.require(Read(key, SOURCE_FILES))
             source = Source.load(store.path(key), inputs.source)
-            check_container(source.info, Path(inputs.output_name), options.keep_audio)
+            check(source.info)
             return source
-    film = read_film(inputs.source, options.fps, store, digest)
-    check_container(film.info, Path(inputs.output_name), options.keep_audio)
-    return cut_film(film, options.segment_seconds, store)
+    return prepare_source(
+        inputs.source,
+        options.fps,
+        options.segment_seconds,
+        store,
+        advance,
+        digest=digest,
+        check=check,
+    )
 
 
-def _prepare_dialogue(inputs: Inputs, store: Store, held: Collection[str]) -> Dialogue:
+def _prepare_dialogue(
+    inputs: Inputs, store: Store, advance: Advance, held: Collection[str]
+) -> Dialogue:
     digest = inputs.dialogue_sha256
     if digest is not None and (key := sound_key(digest)) in held:
         store.require(Read(key, (SOUND_FACTS_FILE,)))
         return Dialogue.load(store.path(key))
-    return prepare_dialogue(inputs.dialogue, store, digest)
+    return prepare_dialogue(inputs.dialogue, store, advance, digest=digest)

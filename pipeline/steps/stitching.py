@@ -1,6 +1,7 @@
 """The stitch step: rendered ranges, dialogue and the source's other streams become the output."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pipeline.report import (
     describe_inputs,
     describe_output,
 )
+from pipeline.running.growth import telling_growth
 from pipeline.running.processes import Advance
 from pipeline.sound.dialogue import encode_dialogue
 from pipeline.steps.facts import (
@@ -53,7 +55,8 @@ def stitch(
         output: the file to write.
         store: holds all ``rendered`` (SEGMENT_FILE), ``tracks_key``, the source's and the sound's
             facts, and PICTURES_FILE of a source of pictures.
-        advance: told of frames copied.
+        advance: told of frames copied for ranges without an artifact, and called with 0 as long as
+            it goes on.
         network: as the render steps told of it, for the report.
 
     Returns:
@@ -69,8 +72,7 @@ def stitch(
     info, timeline = task.source.info, task.timeline
     segments = _gather(prepared, tracked, rendered, task, store, advance)
     timing = Timing(timeline.pts, timeline.end, task.source.plan.time_base)
-    with store.temporary("") as folder:
-        folder.mkdir()
+    with _scratch(store, advance) as folder:
         track = folder / "dialogue.m4a"
         encode_dialogue(dialogue, track, timing.duration_seconds)
         facts = stitch_segments(
@@ -90,6 +92,14 @@ def stitch(
         **facts,
         **describe_frames(task.tracks, timeline),
     }
+
+
+@contextlib.contextmanager
+def _scratch(store: Store, advance: Advance) -> Iterator[Path]:
+    with store.temporary("") as folder:
+        folder.mkdir()
+        with telling_growth(folder, advance):
+            yield folder
 
 
 def _gather(

@@ -9,6 +9,7 @@ from pipeline.faces.looks import SegmentFaces
 from pipeline.faces.tracks import Tracks, fix_tracks, track_faces
 from pipeline.options import DetectorChoice, DubOptions
 from pipeline.prepare import SOUND_FACTS_FILE, Source
+from pipeline.running.processes import Advance
 from pipeline.steps.detecting import detect_task
 from pipeline.steps.facts import Prepared, RenderStep, Tracked
 from pipeline.steps.layout import TRACKS_FILES, load_layout, save_tracks
@@ -22,6 +23,7 @@ def track(
     prepared: Prepared,
     detector: DetectorChoice,
     store: Store,
+    advance: Advance,
     kept_original: Collection[int] = (),
 ) -> tuple[Tracked, tuple[RenderStep, ...]]:
     """Decide who is dubbed where, and lay the output out.
@@ -31,6 +33,7 @@ def track(
         detector: as chosen on this machine; only a damaged film is looked through again.
         store: holds ``source_key`` (SOURCE_FILES), ``sound_key`` (SOUND_FACTS_FILE) and all detect
             artifacts.
+        advance: told of frames of a damaged film that is looked through again.
         kept_original: detect steps whose segments nobody looked through: nobody is dubbed there.
 
     Returns:
@@ -56,7 +59,7 @@ def track(
         kept_original=list[KeyPart](sorted(kept_original)),
     )
     if not store.holds(Read(key, TRACKS_FILES)):
-        source, found = settle_source(looked, kept_original)
+        source, found = settle_source(looked, advance, kept_original)
         tracks = _decide(source, found, options, kept_original)
         with store.writing_folder(key) as folder:
             save_tracks(tracks, source, folder)
