@@ -214,8 +214,9 @@ def add_change(
     conversion = conversion_of(frame, color)
     box = stored_box(box, frame, rotation)
     change = np.ascontiguousarray(np.rot90(change, -rotation // 90))
-    linear = np.ascontiguousarray(conversion.to_planes[:, :3])
-    parts = cv2.split(cv2.transform(change, linear))
+    linear = conversion.to_planes[: conversion.planes, :3]
+    # Plane by plane: splitting a picture costs OpenCV more than computing it.
+    parts = [cv2.transform(change, np.ascontiguousarray(row[None])) for row in linear]
     planes = plane_arrays(frame)
     _add(planes[0][box.y1 : box.y2, box.x1 : box.x2], parts[0], conversion.peak)
     for plane, part in zip(planes[1 : conversion.planes], parts[1:], strict=False):

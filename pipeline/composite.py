@@ -71,7 +71,7 @@ def paste_mouth(
         return
     inner = (slice(top, top + height), slice(left, left + width))
     change = _change(crop, mouth, landmarks, inner, match_color=match_color)
-    change *= cv2.merge([mask[inner]] * 3)
+    change *= _for_each_channel(mask[inner])
     place = Box(box.x1 + left, box.y1 + top, box.x1 + left + width, box.y1 + top + height)
     add_change(frame, place, change, color, rotation)
 
@@ -85,70 +85,72 @@ def _change(
     shown = cv2.resize(crop, mouth.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
     spoken = mouth.astype(np.float32)
     if match_color:
-        spoken += _cast(spoken, shown, _lips_ellipse(spoken.shape, crop.shape, landmarks))
-    doubt = _doubt(spoken, shown)
-    spoken += SHARPNESS * (spoken - cv2.GaussianBlur(spoken, (0, 0), 1.0))
-    # Enlarged: the coarse change, and the coarse source where its fine detail is to go, in which
-    # case what goes is the crop minus that. One enlargement serves both, as doubt is smooth.
-    coarse = cv2.merge([*cv2.split(spoken - shown + cv2.merge([doubt] * 3) * shown), doubt])
-    fine = cv2.resize(coarse, crop.shape[1::-1], interpolation=cv2.INTER_CUBIC)[inner]
-    *parts, doubts = cv2.split(fine)
-    own = cv2.split(crop[inner].astype(np.float32))
-    return cv2.merge([part - doubts * detail for part, detail in zip(parts, own, strict=True)])
+        height, width = crop.shape[:2]
+        spoken += _cast(shown - spoken, _lips_ellipse(width, height, landmarks))
+    agreement = _agreement(spoken - shown)
+    blurred = cv2.GaussianBlur(spoken, (0, 0), 1.0)
+    sharp = cv2.addWeighted(spoken, 1 + SHARPNESS, blurred, -SHARPNESS, 0)
+    # What is enlarged lacks the coarse source where the crop itself, fine detail and all, goes in.
+    coarse = sharp - _for_each_channel(agreement) * shown
+    drawn = cv2.resize(coarse, crop.shape[1::-1], interpolation=cv2.INTER_CUBIC)[inner]
+    doubt = 1 - cv2.resize(agreement, crop.shape[1::-1], interpolation=cv2.INTER_CUBIC)[inner]
+    change: Floats = drawn - _for_each_channel(doubt) * crop[inner]
+    return change
 
 
-def _doubt(spoken: Floats, shown: Floats) -> Floats:
-    """Where the source's fine detail does not belong to the mouth: (h, w) float32 in [0, 1]."""
-    distance = _largest(cv2.GaussianBlur(spoken - shown, (0, 0), 1.5))
-    doubt: Floats = 1 - cv2.exp(-np.square(distance / DETAIL_AGREEMENT))
-    return doubt
+def _for_each_channel(weights: Floats) -> Floats:
+    """(h, w) → (h, w, 3): numpy multiplies that several times as fast as a broadcast."""
+    return cv2.merge([weights] * 3)
+
+
+def _agreement(difference: Floats) -> Floats:
+    """Where the source's fine detail belongs to the mouth, too: (h, w) float32 in [0, 1]."""
+    distance = _largest(cv2.GaussianBlur(difference, (0, 0), 1.5))
+    agreement: Floats = cv2.exp(-np.square(distance / DETAIL_AGREEMENT))
+    return agreement
 
 
 def _largest(difference: Floats) -> Floats:
     """The largest absolute value over the channels."""
-    blue, green, red = (np.abs(part) for part in cv2.split(difference))
-    return np.maximum(np.maximum(blue, green), red)
+    apart = np.abs(difference)
+    return np.maximum(np.maximum(apart[..., 0], apart[..., 1]), apart[..., 2])
 
 
-def _cast(spoken: Floats, shown: Floats, lips: Floats) -> Floats:
+def _cast(off: Floats, lips: Floats) -> Floats:
     """What to add to the mouth so that its skin has the source's colours, (h, w, 3) float32.
 
     A slowly varying offset per channel, measured on the lower half: there networks draw anew, with
     a cast that may differ from the upper half's. It continues smoothly across the lips, which are
     left out. Thousands of pixels a value and soft weights keep it still from frame to frame.
+
+    off: source less mouth, (h, w, 3) float32. lips: from `_lips_ellipse`.
     """
-    height, width = lips.shape
-    off = cv2.blur(shown - spoken, (5, 5))
+    cells = cv2.resize(off, (CAST_CELLS, CAST_CELLS), interpolation=cv2.INTER_AREA)
     weight = 1 - lips
-    weight[: height // 2 + 3] = 0  # the seam of the halves and what lies above it
+    weight[: CAST_CELLS // 2 + 1] = 0  # the seam of the halves and what lies above it
     skin = weight > 0.5
-    typical = np.median(off[skin], axis=0) if skin.any() else np.zeros(3)
-    distance = _largest(off - typical.astype(np.float32))
+    typical = np.median(cells[skin], axis=0) if skin.any() else np.zeros(3, np.float32)
+    distance = _largest(cells - typical)
     weight *= cv2.exp(-np.square(distance / CAST_OUTLIER))
+    weights = _for_each_channel(weight)
     # Far from any skin the offset falls back to the typical one.
     ground = np.float32(0.02)
-    total = _smoothed(weight) + ground
-    weighted = _smoothed(off * cv2.merge([weight] * 3)) + (ground * typical).astype(np.float32)
-    cast = np.asarray(weighted / cv2.merge([total] * 3), np.float32)
-    return np.asarray(cv2.resize(cast, (width, height), interpolation=cv2.INTER_CUBIC))
+    cast = (_smoothed(cells * weights) + ground * typical) / (_smoothed(weights) + ground)
+    return np.asarray(cv2.resize(cast, off.shape[1::-1]))
 
 
-def _smoothed(picture: Floats) -> Floats:
-    """Blurred by CAST_SMOOTHING of the width, at CAST_CELLS across: it holds no finer detail."""
-    small = cv2.resize(picture, (CAST_CELLS, CAST_CELLS), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.GaussianBlur(small, (0, 0), CAST_SMOOTHING * CAST_CELLS))
+def _smoothed(cells: Floats) -> Floats:
+    return np.asarray(cv2.GaussianBlur(cells, (0, 0), CAST_SMOOTHING * CAST_CELLS))
 
 
-def _lips_ellipse(cells: tuple[int, ...], pixels: tuple[int, ...], landmarks: Floats) -> Floats:
-    """1 on the lips, 0 away from them, on a grid of cells over a crop of pixels; float32."""
+def _lips_ellipse(width: int, height: int, landmarks: Floats) -> Floats:
+    """1 on the lips, 0 away from them, on a grid of CAST_CELLS over the crop; float32."""
     points = landmarks[3:]
-    centre, mouth_width = points.mean(axis=0), max(float(np.ptp(points[:, 0])), 0.2 * pixels[1])
-    x = (np.arange(cells[1], dtype=np.float32) + 0.5) * (pixels[1] / cells[1]) - centre[0]
-    y = (np.arange(cells[0], dtype=np.float32) + 0.5) * (pixels[0] / cells[0]) - centre[1]
-    radius = np.hypot(
-        (x / (LIPS_ACROSS * mouth_width))[None, :], (y / (LIPS_DOWN * mouth_width))[:, None]
-    )
-    return 1 - _smoothstep((radius - 0.85) / 0.3)
+    centre, mouth_width = points.mean(axis=0), max(float(np.ptp(points[:, 0])), 0.2 * width)
+    middles = (np.arange(CAST_CELLS, dtype=np.float32) + 0.5) / CAST_CELLS
+    x = (middles * width - centre[0]) / (LIPS_ACROSS * mouth_width)
+    y = (middles * height - centre[1]) / (LIPS_DOWN * mouth_width)
+    return 1 - _smoothstep((np.hypot(x[None, :], y[:, None]) - 0.85) / 0.3)
 
 
 def feather_mask(width: int, height: int, landmarks: Floats) -> Floats:
@@ -157,24 +159,22 @@ def feather_mask(width: int, height: int, landmarks: Floats) -> Floats:
     It begins between nose and upper lip, widens to the cheeks, covers the chin and is zero on the
     box's border. landmarks: (5, 2) in crop coordinates.
     """
-    scale = np.array([MASK_CELLS / width, MASK_CELLS / height])
-    points = landmarks * scale
+    points = landmarks * np.array([MASK_CELLS / width, MASK_CELLS / height], np.float32)
     eyes, nose, lips = points[:2].mean(axis=0), points[2], points[3:].mean(axis=0)
-    rows, columns = np.mgrid[0:MASK_CELLS, 0:MASK_CELLS].astype(np.float32) + 0.5
     down = lips - eyes
     reach = float(np.hypot(*down)) + 1e-6
-    down = down / reach
-    across = np.array([down[1], -down[0]])
-    v = (columns - lips[0]) * down[0] + (rows - lips[1]) * down[1]
+    down = down / np.float32(reach)
     nose_v = float((nose - lips) @ down)
     nose_v = min(max(nose_v, -0.6 * reach), -0.25 * reach)
-    u = (columns - lips[0]) * across[0] + (rows - lips[1]) * across[1]
+    # Down and across the face from the lips, (rows, columns).
+    middles = np.arange(MASK_CELLS, dtype=np.float32) + np.float32(0.5)
+    x, y = (middles - lips[0])[None, :], (middles - lips[1])[:, None]
+    v, u = x * down[0] + y * down[1], x * down[1] - y * down[0]
     begin = _smoothstep((v - 0.95 * nose_v) / (-0.55 * nose_v))
-    half_width = 0.36 * MASK_CELLS
-    side = 1 - _smoothstep((np.abs(u) / half_width - 0.55) / 0.6)
-    margin = np.minimum.reduce([columns, MASK_CELLS - columns, rows, MASK_CELLS - rows])
+    side = 1 - _smoothstep((np.abs(u) / (0.36 * MASK_CELLS) - 0.55) / 0.6)
+    margin = np.minimum(middles, MASK_CELLS - middles)
     border = _smoothstep((margin - 1.5) / (0.09 * MASK_CELLS))
-    small = (begin * side * border).astype(np.float32)
+    small = begin * side * np.minimum.outer(border, border)
     mask: Floats = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     mask[[0, -1]] = 0  # a box of fewer pixels than cells skips the grid's own border
     mask[:, [0, -1]] = 0

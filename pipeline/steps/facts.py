@@ -15,7 +15,7 @@ from pipeline.options import DubOptions
 Facts = TypeVar("Facts")
 
 #: Raised when what the render stage writes changes.
-RENDER_VERSION = 3
+RENDER_VERSION = 4
 
 #: The file of a rendered range's artifact.
 SEGMENT_FILE = "segment.nut"
