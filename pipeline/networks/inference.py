@@ -32,6 +32,9 @@ CUDA_BATCH = 64
 #: While one batch is on the device, the next is cut out and the last composited.
 CUDA_LANES = 2
 
+#: How allocators say so in a plain RuntimeError: torch's for the CPU, and cuDNN's and cuBLAS's.
+_OUT_OF_MEMORY = ("can't allocate memory", "ALLOC_FAILED")
+
 Image = npt.NDArray[np.uint8]
 
 
@@ -68,6 +71,8 @@ class Wav2LipNetwork:
         self.precision_note = prepared.note
         self.digest = _digest(Path(checkpoint), prepared.precision, rest)
         self._forward = prepared.forward
+        self._fitting = self.batch_size  # crops at once, lowered when memory runs out
+        self._lock = threading.Lock()
         self._rest = rest
         self.lanes = _count_cores() if self.device.type == "cpu" else CUDA_LANES
 
@@ -97,25 +102,43 @@ class Wav2LipNetwork:
         if len(crops) != len(features):
             raise ParameterError(f"{len(crops)} crops need as many features, not {len(features)}")
         mouths: list[Image] = []
-        for start in range(0, len(crops), self.batch_size):
-            stop = start + self.batch_size
-            mouths.extend(self._speak_batch(crops[start:stop], features[start:stop]))
+        while len(mouths) < len(crops):
+            size = self._fitting
+            part = slice(len(mouths), len(mouths) + size)
+            try:
+                mouths.extend(self._speak_batch(crops[part], features[part], size))
+            except MemoryExhaustedError:
+                if size == 1:
+                    raise  # not even one frame fits
+                self._shrink(size)
         return mouths
 
-    def _speak_batch(self, crops: Sequence[Image], features: Sequence[Mel]) -> list[Image]:
-        # Always a full batch: kernels are chosen by shape, and round differently.
-        faces = np.zeros((self.batch_size, FACE_SIZE, FACE_SIZE, 6), np.uint8)
-        mel = np.full((self.batch_size, 80, WINDOW_STEPS, 1), SILENCE)
-        for i, (crop, feature) in enumerate(zip(crops, features, strict=True)):
-            faces[i] = _network_input(crop)
-            mel[i, ..., 0] = feature
+    def _speak_batch(
+        self, crops: Sequence[Image], features: Sequence[Mel], size: int
+    ) -> list[Image]:
         with _memory_errors(), _one_core_each(), torch.inference_mode():
+            # Always a full batch: kernels are chosen by shape, and round differently.
+            faces = np.zeros((size, FACE_SIZE, FACE_SIZE, 6), np.uint8)
+            mel = np.full((size, 80, WINDOW_STEPS, 1), SILENCE)
+            for i, (crop, feature) in enumerate(zip(crops, features, strict=True)):
+                faces[i] = _network_input(crop)
+                mel[i, ..., 0] = feature
             # Division in float64, then rounding to float32, then channels last, because numpy and
             # torch did so for the original; another layout would round differently.
             scaled = (faces / 255.0).astype(np.float32)
             drawn = self._forward(_nchw(mel).to(self.device), _nchw(scaled).to(self.device))
             levels = (drawn[: len(crops)].cpu() * 255.0).to(torch.uint8)  # cut off, not rounded
         return list(np.ascontiguousarray(levels.permute(0, 2, 3, 1).numpy()))
+
+    def _shrink(self, size: int) -> None:
+        """After a batch of that size did not fit, go on with half of it for good.
+
+        Another lane may have done so in the meantime.
+        """
+        with self._lock:
+            self._fitting = min(self._fitting, size // 2)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 def _nchw(batch: npt.NDArray[np.float32]) -> torch.Tensor:
@@ -207,6 +230,6 @@ def _memory_errors() -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise MemoryExhaustedError("memory ran out in the network; use a smaller batch") from error
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
+        if not any(words in str(error) for words in _OUT_OF_MEMORY):
             raise
         raise MemoryExhaustedError("memory ran out in the network; use a smaller batch") from error

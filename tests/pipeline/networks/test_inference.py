@@ -212,6 +212,27 @@ def test_out_of_memory_has_our_name(
         speak(network, crops[:1], features[:1])
 
 
+def test_batch_is_halved_until_it_fits(
+    checkpoint: Path, crops: list[np.ndarray], features: list[np.ndarray]
+) -> None:
+    network = Wav2LipNetwork(checkpoint, device="cpu", precision="fp32")
+    undisturbed = speak(network, crops, features)
+    forward, sizes = network._forward, []
+
+    def narrow(mel: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(faces))
+        if len(faces) > 5:
+            raise torch.OutOfMemoryError
+        return forward(mel, faces)
+
+    network._forward = narrow
+    found = speak(network, crops, features)
+    assert sizes[:3] == [16, 8, 4]
+    assert set(sizes[2:]) == {4}, "what did not fit once was tried again"
+    difference = np.abs(np.stack(found).astype(int) - np.stack(undisturbed))
+    assert difference.max() <= 1, "another batch size rounds differently, and no more"
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @pytest.mark.parametrize("precision", ["auto", "fp32", "fp16", "bf16"])
