@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from infra.errors import InfraError
+from infra.errors import InfraError, SettingsError
 from infra.services.notes import write_atomically
 from infra.services.ports import free_port, is_free
 
@@ -86,8 +86,17 @@ class FarmFolder:
         self._write(self._read() | {"environment": environment})
 
     def environment(self) -> dict[str, str]:
-        """How its processes reach their services, as of its last start: ``LIPFARM_…`` settings."""
-        return dict(self._notes("environment"))
+        """How its processes reach their services, as of its last start: ``LIPFARM_…`` settings.
+
+        Raises:
+            SettingsError: no farm was ever started there.
+        """
+        environment = self._notes("environment")
+        if not environment:
+            raise SettingsError(
+                f"no farm was started in {self.path}; start one: lipfarm up --data {self.path}"
+            )
+        return environment
 
     def _notes(self, kind: str) -> dict[str, Any]:
         return dict(self._read().get(kind, {}))

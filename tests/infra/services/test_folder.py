@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.errors import SettingsError
 from infra.services.folder import FarmFolder, FolderBusyError
 from infra.services.ports import LOOPBACK
 
@@ -60,3 +61,9 @@ def test_a_folder_whose_holder_was_killed_is_free(tmp_path: Path) -> None:
         holder.kill()
     with FarmFolder(tmp_path).held():
         pass
+
+
+def test_a_folder_without_a_farm_says_how_to_start_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"start one: lipfarm up --data {tmp_path}"):
+        FarmFolder(tmp_path).environment()
+    assert list(tmp_path.iterdir()) == []
