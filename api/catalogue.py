@@ -1,0 +1,164 @@
+"""Every error code the API answers with: its status, what it means and what to do.
+
+The codes that start with ``generation_`` and the two 429s are those lip-sync clients know already;
+the others are ours. ``GET /v2/errors`` shows this table.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One kind of error.
+
+    Attributes:
+        status: of the HTTP answer; None for what happens to a job after it was accepted, and is
+            told in the generation's ``error_code``.
+        message: what is wrong.
+        suggestion: what the user can do.
+    """
+
+    status: int | None
+    message: str
+    suggestion: str
+
+
+#: Codes of requests that are refused.
+REFUSALS: Final[dict[str, Entry]] = {
+    "unauthorized": Entry(
+        401, "The API key is missing or not valid.", "Send a valid key in the header x-api-key."
+    ),
+    "forbidden": Entry(
+        403, "The API key may not do this.", "Use a key with the scope that is named."
+    ),
+    "not_found": Entry(404, "There is no such thing.", "Check the address."),
+    "generation_not_found": Entry(
+        404, "There is no such generation in your project.", "Check the id and the key's project."
+    ),
+    "step_not_found": Entry(
+        404, "The generation has no such step.", "List them with GET /v2/generate/{id}/steps."
+    ),
+    "asset_not_found": Entry(
+        404, "There is no such asset in your project.", "Upload it with POST /v2/assets first."
+    ),
+    "output_not_ready": Entry(
+        404, "The generation has no output yet.", "Wait until its status is COMPLETED."
+    ),
+    "method_not_allowed": Entry(
+        405, "The address does not take this method.", "See the API guide."
+    ),
+    "state_conflict": Entry(
+        409, "What the generation is now does not allow this.", "Look at its state first."
+    ),
+    "idempotency_key_conflict": Entry(
+        409,
+        "The Idempotency-Key was used for another request.",
+        "Take a new key for a new request; repeat the old one unchanged.",
+    ),
+    "request_too_large": Entry(
+        413, "The request is larger than the farm takes.", "Send less, or ask who runs the farm."
+    ),
+    "request_invalid": Entry(400, "The request cannot be read.", "Mend what the message names."),
+    "content_type_unsupported": Entry(
+        415, "The body is of a kind the address does not take.", "Send JSON or multipart/form-data."
+    ),
+    "generation_input_validation_failed": Entry(
+        400, "A field of the request is wrong.", "Mend the field the message names."
+    ),
+    "generation_unsupported_model": Entry(
+        400, "The farm has no such model.", "Take one that GET /v2/models lists."
+    ),
+    "generation_video_missing": Entry(
+        400, "There is no film among the inputs.", "Send one video: a file, a url or an assetId."
+    ),
+    "generation_audio_missing": Entry(
+        400,
+        "There is no dialogue among the inputs.",
+        "Send one audio: a file, a url or an assetId.",
+    ),
+    "generation_input_too_many_visual": Entry(
+        400, "There is more than one film among the inputs.", "Send exactly one."
+    ),
+    "generation_input_audio_invalid": Entry(
+        400, "The dialogue cannot be used.", "Send a recording; text is not spoken here."
+    ),
+    "generation_input_segments_invalid": Entry(
+        400, "The time ranges cannot be used.", "Send one dialogue for the whole film."
+    ),
+    "generation_input_face_selection_invalid": Entry(
+        400,
+        "The choice of faces cannot be used.",
+        "Take auto_detect, or one box for the whole film in options.box.",
+    ),
+    "concurrency_limit_reached": Entry(
+        429, "Your project has as many generations at work as it may.", "Wait until some end."
+    ),
+    "rate_limit_exceeded": Entry(429, "Too many requests.", "Wait as long as Retry-After says."),
+    "generation_infra_storage_error": Entry(
+        503, "The farm's bucket does not answer.", "Try again shortly."
+    ),
+    "generation_database_error": Entry(
+        503, "The farm's database does not answer.", "Try again shortly."
+    ),
+    "generation_infra_service_unavailable": Entry(
+        503, "A part of the farm does not answer.", "Try again shortly."
+    ),
+    "generation_unhandled_error": Entry(
+        500, "A bug in lipfarm.", "Please report it, with the request's id."
+    ),
+}
+
+#: What may become of an accepted job.
+OUTCOMES: Final[dict[str, Entry]] = {
+    "generation_media_metadata_missing": Entry(
+        None, "An input is damaged or is no media.", "Check that it plays, then send it again."
+    ),
+    "generation_input_video_inaccessible": Entry(
+        None, "An input could not be fetched.", "Check its address, or upload the file."
+    ),
+    "generation_input_audio_inaccessible": Entry(
+        None, "The dialogue could not be fetched.", "Check its address, or upload the file."
+    ),
+    "generation_audio_length_exceeded": Entry(
+        None, "The dialogue is longer than the farm takes.", "Shorten it."
+    ),
+    "generation_timeout": Entry(
+        None, "A step made no progress for too long.", "Retry; if it repeats, look at its attempts."
+    ),
+    "generation_pipeline_failed": Entry(
+        None, "A step failed for good.", "Look at the generation's steps; retry what failed."
+    ),
+    "generation_infra_resource_exhausted": Entry(
+        None, "Memory or disk ran out on every worker tried.", "Retry when the farm has more."
+    ),
+    "generation_canceled": Entry(
+        None, "It was canceled.", "Submit it again if that was a mistake."
+    ),
+}
+
+CATALOGUE: Final[dict[str, Entry]] = REFUSALS | OUTCOMES
+
+#: What the wire calls a failure of the pipeline or the farm; all others are
+#: ``generation_pipeline_failed``. The farm's own code rides along as ``failure``.
+_WIRE_CODES: Final[dict[str, str]] = {
+    "canceled": "generation_canceled",
+    "input_error": "generation_input_validation_failed",
+    "parameter_invalid": "generation_input_validation_failed",
+    "media_unusable": "generation_input_validation_failed",
+    "media_unreadable": "generation_media_metadata_missing",
+    "fetch_failed": "generation_input_video_inaccessible",
+    "storage_full": "generation_infra_resource_exhausted",
+    "store_full": "generation_infra_resource_exhausted",
+    "memory_exhausted": "generation_infra_resource_exhausted",
+    "no_progress": "generation_timeout",
+    "service_unavailable": "generation_infra_service_unavailable",
+    "object_missing": "generation_infra_storage_error",
+    "object_damaged": "generation_infra_storage_error",
+    "internal_error": "generation_unhandled_error",
+}
+
+
+def wire_code(code: str) -> str:
+    """The code lip-sync clients know for a job's failure."""
+    return _WIRE_CODES.get(code, "generation_pipeline_failed")

@@ -1,0 +1,158 @@
+"""The ``options`` of a generation: those lip-sync clients know, and the farm's own.
+
+What they ask for becomes the fields of ``pipeline.options.DubOptions`` in the job's ``params``; the
+two are compared by a test, as the API does not import the pipeline.
+"""
+
+import re
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SyncMode = Literal["cut_off", "loop", "bounce", "silence", "remap"]
+FaceChoice = Literal["largest", "all"]
+Blend = Literal["feather", "box"]
+KeepAudio = Literal["all", "none"]
+
+#: As in x264 and x265.
+Preset = Literal[
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+]
+
+
+def _check_language(tag: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", tag):
+        raise ValueError("it is a language tag such as fra or pt-BR")
+    return tag
+
+
+#: Tag of a track's language, as in BCP 47.
+Language = Annotated[str, Field(max_length=35), AfterValidator(_check_language)]
+
+_MAX_FPS = 1000
+
+#: Pixels; no film is larger, and a database holds them.
+_Pixel = Annotated[int, Field(ge=0, le=65_535)]
+_Pad = Annotated[int, Field(ge=-4096, le=4096)]
+
+
+class ActiveSpeaker(BaseModel):
+    """Who is dubbed. This farm finds the most prominent face of each shot by itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    auto_detect: bool | None = None
+    frame_number: int | None = None
+    coordinates: list[int] | None = None
+    bounding_boxes: list[list[int] | None] | None = None
+    bounding_boxes_url: str | None = None
+
+    def asks_for_a_place(self) -> bool:
+        """Whether it wants a certain face rather than the found one."""
+        return any(
+            given is not None
+            for given in (
+                self.frame_number,
+                self.coordinates,
+                self.bounding_boxes,
+                self.bounding_boxes_url,
+            )
+        )
+
+
+class Options(BaseModel):
+    """How a film is dubbed.
+
+    Attributes:
+        sync_mode: what gives way when film and dialogue differ in length.
+        temperature, occlusion_detection_enabled, model_mode, prompt: of other networks; taken,
+            and answered with a warning.
+        active_speaker_detection: ``auto_detect`` alone; for a certain place there is ``box``.
+        faces: ``largest``, the most prominent face of each shot, or ``all``.
+        box: [x1, y1, x2, y2] of the one face in every frame; nothing is detected.
+        pads: pixels added to a face's box at the top, bottom, left and right.
+        blend: how the mouth is put into the picture.
+        mel_offset_ms: shifts the sound under the picture; positive makes the lips later.
+        segment_seconds: how the work is cut.
+        crf, preset: as in x264 and x265.
+        language: tag of the dubbed track.
+        keep_audio: whether the film's own tracks follow the dubbed one.
+        fps: of a still picture.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    sync_mode: SyncMode = "silence"
+    temperature: float | None = Field(None, ge=0, le=1)
+    active_speaker_detection: ActiveSpeaker | None = None
+    occlusion_detection_enabled: bool | None = None
+    model_mode: Literal["lips", "face", "head"] | None = None
+    prompt: str | None = Field(None, max_length=100)
+
+    faces: FaceChoice = "largest"
+    box: tuple[_Pixel, _Pixel, _Pixel, _Pixel] | None = None
+    pads: tuple[_Pad, _Pad, _Pad, _Pad] | None = None
+    blend: Blend = "feather"
+    mel_offset_ms: float = Field(0.0, ge=-10_000, le=10_000, allow_inf_nan=False)
+    segment_seconds: float = Field(10.0, ge=0.2, le=600, allow_inf_nan=False)
+    crf: float | None = Field(None, ge=0, le=51, allow_inf_nan=False)
+    preset: Preset | None = None
+    language: Language | None = None
+    keep_audio: KeepAudio = "all"
+    fps: str = Field("25", max_length=20)
+
+    @field_validator("fps", mode="before")
+    @classmethod
+    def _is_a_rate(cls, value: object) -> object:
+        try:
+            rate = Fraction(str(value))
+        except (ValueError, ZeroDivisionError):
+            rate = Fraction(0)
+        if not 1 <= rate <= _MAX_FPS:
+            raise ValueError("it is a frame rate between 1 and 1000, such as 25 or 24000/1001")
+        return str(rate)
+
+    @model_validator(mode="after")
+    def _box_has_pixels(self) -> "Options":
+        if self.box is not None and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
+            raise ValueError("box is [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
+        return self
+
+    def warnings(self) -> list[str]:
+        """What was asked for and has no effect here, one line each."""
+        foreign = ("temperature", "occlusion_detection_enabled", "model_mode", "prompt")
+        return [
+            f"options.{name} has no effect with this farm's networks"
+            for name in foreign
+            if getattr(self, name) is not None
+        ]
+
+    def dub_options(self) -> dict[str, Any]:
+        """The fields of ``DubOptions`` as JSON."""
+        names = (
+            "sync_mode",
+            "faces",
+            "pads",
+            "blend",
+            "mel_offset_ms",
+            "segment_seconds",
+            "crf",
+            "preset",
+            "language",
+            "keep_audio",
+            "fps",
+        )
+        values = self.model_dump(mode="json", include=set(names))
+        values["box"] = None
+        if self.box is not None:
+            values["box"] = dict(zip(("x1", "y1", "x2", "y2"), self.box, strict=True))
+        return values

@@ -1,0 +1,156 @@
+"""What clients send: the shapes of ``/v2`` requests, checked as they come in."""
+
+import ipaddress
+import re
+from typing import Annotated, Any, Final, Literal, get_args
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from api.errors import RefusedError
+from api.options import Language, Options
+
+#: The farm's own networks; ``auto`` takes Wav2Lip where the farm has weights for it, else draft.
+Network = Literal["auto", "wav2lip", "draft"]
+NETWORKS: Final[tuple[Network, ...]] = get_args(Network)
+
+#: Names existing clients are configured with; each means ``auto`` here.
+FOREIGN_MODELS: Final = frozenset(
+    {"lipsync-2", "lipsync-2-pro", "lipsync-1.9.0-beta", "react-1", "sync-3"}
+)
+
+MAX_URL_LENGTH = 8192
+MAX_NAME_LENGTH = 255
+MAX_PRIORITY = 1000
+
+IDEMPOTENCY_KEY: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"^[^\x00-\x1f]*$")]
+
+
+class _Strict(BaseModel):
+    """A field nobody knows is a mistake, not something to pass over."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Input(_Strict):
+    """One input: a film or a dialogue, by URL or as an asset."""
+
+    type: Literal["video", "audio", "image", "text"]
+    url: str | None = Field(None, max_length=MAX_URL_LENGTH)
+    assetId: UUID | None = None  # noqa: N815 -- the wire's name
+    refId: Annotated[str, Field(max_length=MAX_NAME_LENGTH)] | None = None  # noqa: N815
+    provider: dict[str, Any] | None = None
+    segments_secs: list[Any] | None = None
+    segments_frames: list[Any] | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_fetchable(cls, value: str | None) -> str | None:
+        return None if value is None else check_url(value)
+
+    def place(self) -> "str | UUID":
+        """Where it is.
+
+        Raises:
+            RefusedError: it says both, or neither.
+        """
+        given = [place for place in (self.url, self.assetId) if place is not None]
+        if len(given) != 1:
+            raise RefusedError(
+                "generation_input_validation_failed",
+                f"the {self.type} input needs either url or assetId",
+            )
+        return given[0]
+
+
+class GenerationRequest(_Strict):
+    """An order for one dub.
+
+    Attributes:
+        model: the network.
+        input: one film and one dialogue; what is uploaded beside the JSON is not in it.
+        options: how to dub.
+        segments: not taken yet: the dialogue goes over the whole film.
+        webhookUrl: told when the job ends.
+        outputFileName: of the output; the extension chooses the container.
+        name: for people; the source's name if none is given.
+        label: for finding jobs again.
+        language: tag of the dubbed track; the same as ``options.language``.
+        priority: higher goes first.
+    """
+
+    model: Annotated[str, Field(max_length=100)] = "auto"
+    input: list[Input] = Field(default_factory=list, max_length=100)
+    options: Options = Options()
+    segments: list[dict[str, Any]] | None = None
+    webhookUrl: Annotated[str, Field(max_length=MAX_URL_LENGTH)] | None = None  # noqa: N815
+    outputFileName: Name | None = None  # noqa: N815
+    name: Name | None = None
+    label: Name | None = None
+    language: Language | None = None
+    priority: int = Field(0, ge=-MAX_PRIORITY, le=MAX_PRIORITY)
+
+    @field_validator("webhookUrl")
+    @classmethod
+    def _is_a_webhook(cls, value: str | None) -> str | None:
+        return None if value is None else check_url(value)
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _may_be_absent(cls, value: object) -> object:
+        return {} if value is None else value
+
+    def network(self) -> Network:
+        """The network it names.
+
+        Raises:
+            RefusedError: the farm has none of that name.
+        """
+        for network in NETWORKS:
+            if self.model == network:
+                return network
+        if self.model in FOREIGN_MODELS:
+            return "auto"
+        raise RefusedError(
+            "generation_unsupported_model",
+            f"model: {self.model!r} is none of {', '.join(NETWORKS)}",
+        )
+
+    def settled_options(self) -> Options:
+        """The options with the request's own ``language`` in them."""
+        if self.language is None or self.language == self.options.language:
+            return self.options
+        if self.options.language is not None:
+            raise RefusedError(
+                "generation_input_validation_failed",
+                f"language is {self.language!r} and options.language {self.options.language!r}",
+            )
+        return self.options.model_copy(update={"language": self.language})
+
+
+def check_url(url: str) -> str:
+    """The URL, if the farm may try to fetch it.
+
+    Where the name leads is checked when it is fetched; here only what can be seen in it.
+
+    Raises:
+        ValueError: it is no plain http or https URL.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("it is no URL") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("it is http://… or https://…; upload files instead of naming them")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("it must not hold a user name or password; sign the URL instead")
+    if re.search(r"[\s\x00-\x1f\x7f]", url) or port == 0:
+        raise ValueError("it is no URL")
+    with_brackets = parts.netloc.startswith("[")
+    if with_brackets:
+        ipaddress.IPv6Address(parts.hostname.partition("%")[0])
+    return url

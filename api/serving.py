@@ -1,0 +1,86 @@
+"""The API as a process: from settings to a port that answers, until SIGTERM."""
+
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+from types import FrameType
+
+import uvicorn
+from infra.bells import ring, ring_for_changes
+from infra.storage.objects import ObjectStore
+
+from api.app import create_app
+from infra.db.session import Database
+from infra.errors import ServiceUnavailableError
+from infra.logs import get_logger
+from infra.settings import Settings
+
+#: Uploads and waiting requests in hand may end; after this they are broken off.
+STOP_SECONDS = 8
+
+#: As many threads answer requests; each needs a connection for some milliseconds.
+_CONNECTIONS = 20
+
+_BACKLOG = 1024
+
+_log = get_logger(__name__)
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Answer requests until SIGTERM or SIGINT, then finish those in hand.
+
+    Args:
+        settings: of the farm.
+        host: address to listen on.
+        port: 0 takes a free one; the log says which.
+
+    Raises:
+        ServiceUnavailableError: the port is taken.
+    """
+    listener = _listen(host, port)
+    database = Database(
+        settings.database_url,
+        ring=ring,
+        ring_for_changes=ring_for_changes,
+        pool_size=_CONNECTIONS,
+    )
+    config = uvicorn.Config(
+        create_app(settings, database, ObjectStore(settings)),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    _log.info("api.listening", address="http://{}:{}".format(*listener.getsockname()[:2]))
+    try:
+        _Server(config).run(sockets=[listener])
+    finally:
+        database.close()
+
+
+class _Server(uvicorn.Server):
+    """Ends well on the first signal; uvicorn itself would then die of it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        def stop(number: int, frame: FrameType | None) -> None:
+            self.handle_exit(number, frame)
+
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        former = {number: signal.signal(number, stop) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ServiceUnavailableError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
+        ) from None
