@@ -96,9 +96,18 @@ BEGIN
 END $$
 """
 
+_OPEN_TURNS = """
+CREATE FUNCTION open_turns() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO turns (queue, project_id, served_at)
+    SELECT queue, NEW.id, '-infinity' FROM unnest('{cpu, gpu, stitch}'::text[]) AS queue;
+    RETURN NULL;
+END $$
+"""
+
 
 def upgrade() -> None:
-    for function in (_REFUSE, _RECORD_STEP, _RECORD_JOB):
+    for function in (_REFUSE, _RECORD_STEP, _RECORD_JOB, _OPEN_TURNS):
         op.execute(function)
     for table, word, moves in (("steps", "step", _STEP_MOVES), ("jobs", "job", _JOB_MOVES)):
         op.execute(
@@ -123,6 +132,10 @@ def upgrade() -> None:
         "CREATE TRIGGER record_order AFTER INSERT ON jobs FOR EACH ROW "
         "EXECUTE FUNCTION record_job()"
     )
+    op.execute(
+        "CREATE TRIGGER open_turns AFTER INSERT ON projects FOR EACH ROW "
+        "EXECUTE FUNCTION open_turns()"
+    )
 
 
 def downgrade() -> None:
@@ -133,7 +146,8 @@ def downgrade() -> None:
         ("jobs", "refuse_move"),
         ("jobs", "record_move"),
         ("jobs", "record_order"),
+        ("projects", "open_turns"),
     ):
         op.execute(f"DROP TRIGGER {trigger} ON {table}")
-    for function in ("refuse_move", "record_step", "record_job"):
+    for function in ("refuse_move", "record_step", "record_job", "open_turns"):
         op.execute(f"DROP FUNCTION {function}()")

@@ -56,7 +56,7 @@ class Bench(Base):
 
 
 class Turn(Base):
-    """When a project was last served from a queue."""
+    """When a project was last served from a queue; a trigger makes the rows with the project."""
 
     __tablename__ = "turns"
     __table_args__ = (

@@ -93,7 +93,7 @@ class Job(Base):
 
 
 class Event(Base):
-    """One thing that happened. A trigger writes down the moves of jobs and steps: none is missed."""
+    """One thing that happened. A trigger writes down every move of a job or a step."""
 
     __tablename__ = "events"
     __table_args__ = (

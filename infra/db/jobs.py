@@ -1,0 +1,157 @@
+"""Jobs: ordered, found, listed, deleted. What a client wants of them is in :mod:`.control`."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from sqlalchemy import select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from infra.db.assets import Place
+from infra.db.barrier import add_steps
+from infra.db.control import cancel_job
+from infra.db.models import Asset, Job, Step
+from infra.db.moves import LockedJob, lock_job
+from infra.db.orders import NewStep
+from infra.db.states import JobState
+from infra.errors import InfraError, NotFoundError
+
+
+class ConflictError(InfraError):
+    """The idempotency key was used for another order."""
+
+    code: ClassVar[str] = "idempotency_conflict"
+    exit_status: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """An order.
+
+    Attributes:
+        params: what the stages work by: ``{"options": {…}, "network": …}``.
+        request: what the client sent, to be echoed.
+        priority: higher comes first, before any fair share.
+        idempotency_key: a second order with it, in this project, is the first one.
+        request_digest: by which two orders with one key are told apart.
+    """
+
+    source_id: uuid.UUID
+    dialogue_id: uuid.UUID
+    params: dict[str, Any] = field(default_factory=dict)
+    request: dict[str, Any] = field(default_factory=dict)
+    name: str | None = None
+    label: str | None = None
+    language: str | None = None
+    output_name: str | None = None
+    priority: int = 0
+    idempotency_key: str | None = None
+    request_digest: str | None = None
+    webhook_url: str | None = None
+    batch_id: uuid.UUID | None = None
+
+
+def create_job(session: Session, project_id: uuid.UUID, order: NewJob) -> tuple[Job, bool]:
+    """Order a dub; its prepare is ready at once.
+
+    Returns:
+        The job, and whether it is new: with a known idempotency key it is the earlier one.
+
+    Raises:
+        ConflictError: the idempotency key belongs to another order.
+        NotFoundError: an input is not there, or is another project's.
+    """
+    _check_inputs(session, project_id, {order.source_id, order.dialogue_id})
+    values = {name: getattr(order, name) for name in order.__slots__ if name != "priority"}
+    statement = (
+        insert(Job)
+        .values(project_id=project_id, rank=-order.priority, **values)
+        .on_conflict_do_nothing(index_elements=["project_id", "idempotency_key"])
+        .returning(Job)
+    )
+    job = session.scalar(statement)
+    if job is None:
+        return _earlier(session, project_id, order), False
+    locked = LockedJob(job.id, project_id, "queued", "run", job.rank)
+    add_steps(session, locked, "prepare", [NewStep(0)])
+    return job, True
+
+
+def get_job(session: Session, project_id: uuid.UUID, job_id: uuid.UUID) -> Job:
+    """One job.
+
+    Raises:
+        NotFoundError: there is none, or it is another project's.
+    """
+    job = session.get(Job, job_id)
+    if job is None or job.project_id != project_id:
+        raise NotFoundError(f"there is no job {job_id}")
+    return job
+
+
+def list_jobs(
+    session: Session,
+    project_id: uuid.UUID,
+    *,
+    states: Sequence[JobState] = (),
+    batch_id: uuid.UUID | None = None,
+    after: Place | None = None,
+    limit: int = 50,
+) -> list[Job]:
+    """A page of a project's jobs, newest first.
+
+    Args:
+        session: of the transaction.
+        project_id: whose jobs.
+        states: only jobs in one of these; all without.
+        batch_id: only those of this batch.
+        after: the last row of the page before.
+        limit: rows of a page.
+    """
+    query = select(Job).where(Job.project_id == project_id)
+    if states:
+        query = query.where(Job.state.in_(states))
+    if batch_id is not None:
+        query = query.where(Job.batch_id == batch_id)
+    if after is not None:
+        query = query.where(tuple_(Job.created_at, Job.id) < (after.created_at, after.id))
+    query = query.order_by(Job.created_at.desc(), Job.id.desc()).limit(limit)
+    return list(session.scalars(query))
+
+
+def list_steps(session: Session, job_id: uuid.UUID) -> list[Step]:
+    """A job's steps in the order they were made."""
+    return list(session.scalars(select(Step).where(Step.job_id == job_id).order_by(Step.id)))
+
+
+def delete_job(session: Session, project_id: uuid.UUID, job_id: uuid.UUID) -> None:
+    """Forget a job, canceling it first; its output and artifacts are left to the collector.
+
+    Raises:
+        NotFoundError: there is none, or it is another project's.
+    """
+    job = lock_job(session, job_id, project_id)
+    if not job.is_ended:
+        cancel_job(session, project_id, job_id)
+    session.execute(text("DELETE FROM jobs WHERE id = :job"), {"job": job_id})
+
+
+def _check_inputs(session: Session, project_id: uuid.UUID, ids: set[uuid.UUID]) -> None:
+    found = session.scalars(
+        select(Asset.id).where(Asset.project_id == project_id, Asset.id.in_(ids))
+    ).all()
+    for missing in ids - set(found):
+        raise NotFoundError(f"there is no asset {missing}")
+
+
+def _earlier(session: Session, project_id: uuid.UUID, order: NewJob) -> Job:
+    job = session.scalars(
+        select(Job).where(
+            Job.project_id == project_id, Job.idempotency_key == order.idempotency_key
+        )
+    ).one()
+    if job.request_digest != order.request_digest:
+        raise ConflictError(f"idempotency key {order.idempotency_key!r} was used for another order")
+    return job

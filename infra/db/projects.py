@@ -1,0 +1,117 @@
+"""Tenants and their keys. Of a key's secret only a hash is kept; it is shown once."""
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from infra.db.models import ApiKey, Project
+
+_MARK: Final = "lf_"
+_PREFIX_CHARACTERS: Final = 11
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made; ``secret`` is what the client sends, and is nowhere else."""
+
+    id: uuid.UUID
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request."""
+
+    project_id: uuid.UUID
+    project_name: str
+    key_id: uuid.UUID
+    scopes: tuple[str, ...]
+
+
+def create_project(session: Session, name: str, weight: int = 1) -> uuid.UUID:
+    """Make a project, or find the one of that name; then the weight stays as it was."""
+    session.execute(insert(Project).values(name=name, weight=weight).on_conflict_do_nothing())
+    return session.execute(select(Project.id).where(Project.name == name)).scalar_one()
+
+
+def create_api_key(
+    session: Session,
+    project_id: uuid.UUID,
+    name: str,
+    *,
+    scopes: Sequence[str] = (),
+    expires_at: datetime | None = None,
+) -> NewKey:
+    """Make a key of 256 random bits."""
+    secret = _MARK + secrets.token_urlsafe(32)
+    key = ApiKey(
+        project_id=project_id,
+        name=name,
+        prefix=secret[:_PREFIX_CHARACTERS],
+        secret_hash=_hash(secret),
+        scopes=list(scopes),
+        expires_at=expires_at,
+    )
+    session.add(key)
+    session.flush()
+    return NewKey(key.id, secret)
+
+
+def authenticate(session: Session, secret: str) -> Caller | None:
+    """Whose key this is; None if nobody's, or if it is revoked or expired."""
+    # Looked up by hash: what comparing it gives away by its time is of no use to anyone.
+    row = session.execute(
+        select(Project.id, Project.name, ApiKey.id, ApiKey.scopes)
+        .join(ApiKey, ApiKey.project_id == Project.id)
+        .where(
+            ApiKey.secret_hash == _hash(secret),
+            ApiKey.revoked_at.is_(None),
+            func.coalesce(ApiKey.expires_at > func.now(), True),
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    caller = Caller(row[0], row[1], row[2], tuple(row[3]))
+    _note_use(session, caller.key_id)
+    return caller
+
+
+def list_api_keys(session: Session, project_id: uuid.UUID) -> list[ApiKey]:
+    """A project's keys, newest first, revoked ones too."""
+    query = select(ApiKey).where(ApiKey.project_id == project_id)
+    return list(session.scalars(query.order_by(ApiKey.created_at.desc(), ApiKey.id)))
+
+
+def revoke_api_key(session: Session, project_id: uuid.UUID, key_id: uuid.UUID) -> bool:
+    """Make a key worthless from now on; False if there is none of that id to revoke."""
+    revoked = session.scalar(
+        update(ApiKey)
+        .where(ApiKey.id == key_id, ApiKey.project_id == project_id, ApiKey.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(ApiKey.id)
+    )
+    return revoked is not None
+
+
+def _note_use(session: Session, key_id: uuid.UUID) -> None:
+    # Once a minute, and never waiting: a busy client does not queue up at its own key's row.
+    session.execute(
+        text(
+            "UPDATE api_keys SET last_used_at = now() WHERE id = (SELECT id FROM api_keys "
+            "WHERE id = :key AND (last_used_at IS NULL OR last_used_at < now() - interval '1 min') "
+            "FOR NO KEY UPDATE SKIP LOCKED)"
+        ),
+        {"key": key_id},
+    )
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
