@@ -15,7 +15,7 @@ from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.output.publish import check_output
 from pipeline.report import Report, describe_cost
 from pipeline.running.processes import Advance, for_each_segment
-from pipeline.running.progress import Progress
+from pipeline.running.progress import Progress, Silent
 from pipeline.running.resources import ResourceMeter
 from pipeline.steps.detecting import detect_task
 from pipeline.steps.facts import NetworkFacts, Prepared, RenderStep, Tracked, render_key
@@ -69,12 +69,12 @@ def dub_film(order: Order, progress: Progress) -> Report:
     with _work_folder(order) as store, ResourceMeter(store.root) as meter:
         stages = _Stages(meter, progress)
         with stages("prepare"):
-            prepared, _ = prepare(inputs, store, progress.advance)
+            prepared, _ = prepare(inputs, store, Silent().advance)
         with stages("detect", prepared.frames):
             looking = detect_task(prepared, order.detector, store)
             detect_missing(looking, order.options.workers, progress.advance)
         with stages("track"):
-            tracked, steps = track(prepared, order.detector, store, lambda _: None)
+            tracked, steps = track(prepared, order.detector, store, Silent().advance)
         with meter.stage("load"):
             network = load_network(order.network)
         with stages("render", tracked.output_frames):
@@ -90,7 +90,7 @@ def dub_film(order: Order, progress: Progress) -> Report:
                 order.dialogue,
                 order.output,
                 store,
-                progress.advance,
+                Silent().advance,
                 network,
             )
         report["source"]["path"] = str(order.source)

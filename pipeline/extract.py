@@ -16,7 +16,7 @@ from pipeline.media.opening import one_line
 from pipeline.media.pictures import write_picture
 from pipeline.options import DetectorChoice
 from pipeline.prepare import prepare_source
-from pipeline.running.progress import Progress
+from pipeline.running.progress import Progress, Silent
 
 #: Cutting is only for the detector here; its length is of no account.
 _SEGMENT_SECONDS = 10.0
@@ -54,7 +54,7 @@ def extract_frames(
         OutputError: the folder is not empty or cannot be written.
     """
     _make_empty_folder(folder)
-    source = prepare_source(path, fps, _SEGMENT_SECONDS, store, progress.advance)
+    source = prepare_source(path, fps, _SEGMENT_SECONDS, store, Silent().advance)
     progress.start_stage("detect", len(source.plan))
     source, found = detect_source(source, detector, store, 1, progress.advance)
     progress.finish_stage()

@@ -7,6 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.artifacts import sha256_of
 from pipeline.errors import OutputError
 from pipeline.faces.tracks import Tracks
@@ -68,10 +71,22 @@ def describe_choices(
     return {"network": dict(network), "detector": detector, "options": plain}
 
 
-def describe_frames(tracks: Tracks, timeline: Timeline) -> Report:
-    """Frames in and out, and per shot of the source what was done and why."""
-    dubbed = sum(bool(tracks.faces_at(i)) for i in timeline.source_index.tolist())
+def describe_frames(
+    tracks: Tracks, timeline: Timeline, kept_original: NDArray[np.bool_] | None = None
+) -> Report:
+    """Frames in and out, and per shot of the source what was done and why.
+
+    Args:
+        tracks: who is dubbed where.
+        timeline: which source frame is shown when.
+        kept_original: (frames,) the frames of the output where somebody ordered the original to be
+            kept; None where nobody did.
+    """
     total = len(timeline)
+    kept = np.zeros(total, bool) if kept_original is None else kept_original
+    has_face = np.array([bool(tracks.faces_at(i)) for i in timeline.source_index.tolist()], bool)
+    dubbed = int((has_face & ~kept).sum())
+    edges = np.flatnonzero(np.diff(kept, prepend=False, append=False)).tolist()
     return {
         "frames": {
             "in": tracks.frame_count,
@@ -79,6 +94,9 @@ def describe_frames(tracks: Tracks, timeline: Timeline) -> Report:
             "dubbed": dubbed,
             "passed_through": total - dubbed,
         },
+        "kept_original": [
+            {"start": start, "end": end} for start, end in zip(edges[::2], edges[1::2], strict=True)
+        ],
         "shots": tracks.describe(),
     }
 

@@ -14,6 +14,9 @@ from pipeline.media.opening import one_line
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
+#: The names, as a pattern, of files on their way to becoming outputs, in the folder of these.
+UNFINISHED = ".lipfarm-*"
+
 
 @contextlib.contextmanager
 def writing_errors(path: Path) -> Iterator[None]:
@@ -92,7 +95,7 @@ def _temporary(output: Path) -> Iterator[Path]:
 def _prefix(output: Path) -> str:
     """Short, as the output's own name may already have all the length a file system allows."""
     digest = hashlib.sha256(os.fsencode(output.name)).hexdigest()[:12]
-    return f".lipfarm-{digest}-"
+    return f"{UNFINISHED[:-1]}{digest}-"
 
 
 def _remove_left_overs(output: Path) -> None:

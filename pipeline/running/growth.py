@@ -12,14 +12,14 @@ _LOOK_SECONDS = 2.0
 
 
 @contextlib.contextmanager
-def telling_growth(folder: Path, advance: Advance) -> Iterator[None]:
-    """While the block runs and files in the folder grow, say so: ``advance(0)``, from a thread."""
+def telling_growth(folder: Path, advance: Advance, pattern: str = "**/*") -> Iterator[None]:
+    """While files in the folder change, say so from a thread: ``advance(0)``."""
     finished = threading.Event()
 
     def watch() -> None:
-        before = _sizes(folder)
+        before = _look(folder, pattern)
         while not finished.wait(_LOOK_SECONDS):
-            after = _sizes(folder)
+            after = _look(folder, pattern)
             if after != before:
                 advance(0)
             before = after
@@ -33,9 +33,10 @@ def telling_growth(folder: Path, advance: Advance) -> Iterator[None]:
         thread.join()
 
 
-def _sizes(folder: Path) -> dict[Path, int]:
-    sizes = {}
-    for file in folder.rglob("*"):
+def _look(folder: Path, pattern: str) -> dict[Path, tuple[int, int]]:
+    seen = {}
+    for file in folder.glob(pattern):
         with contextlib.suppress(FileNotFoundError):
-            sizes[file] = file.stat().st_size
-    return sizes
+            status = file.stat()
+            seen[file] = (status.st_size, status.st_mtime_ns)
+    return seen

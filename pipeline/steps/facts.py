@@ -113,6 +113,7 @@ class Tracked:
         output_frames: of the output.
         output_seconds: its length.
         ranges: how many render steps there are.
+        kept_original: segments of the source nobody looked through, so that nobody is dubbed there.
     """
 
     tracks_key: str
@@ -120,6 +121,7 @@ class Tracked:
     output_frames: int
     output_seconds: float
     ranges: int
+    kept_original: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

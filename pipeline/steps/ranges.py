@@ -49,7 +49,7 @@ def _plan_range(
     )
     faces = _digest_faces(task, start, end)
     source_read, sound_read, tracks_read = layout_reads(prepared, tracks_key)
-    source_read = task.source.read(*_segments_shown(task, start, end))
+    source_read = task.source.read(*segments_shown(task, start, end))
     if faces is None:
         reads = (source_read, sound_read, tracks_read)
         return RenderStep(index, start, end, None, untouched, reads)
@@ -68,7 +68,8 @@ def _plan_range(
     return RenderStep(index, start, end, dubbed, untouched, reads)
 
 
-def _segments_shown(task: RenderTask, start: int, end: int) -> list[int]:
+def segments_shown(task: RenderTask, start: int, end: int) -> list[int]:
+    """The segments of the source that the output frames [start, end) are read from."""
     starts = [segment.start for segment in task.source.segments]
     shown = np.unique(task.timeline.source_index[start:end])
     # Of segments that start together all but the last are empty.

@@ -5,8 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.artifacts import Read, Store
 from pipeline.networks.draft import DraftNetwork
+from pipeline.output.publish import UNFINISHED
 from pipeline.prepare import PICTURES_FILE
 from pipeline.render import Renderer, RenderTask
 from pipeline.report import (
@@ -23,11 +27,12 @@ from pipeline.steps.facts import (
     SEGMENT_FILE,
     NetworkFacts,
     Prepared,
+    RenderStep,
     Tracked,
     render_key,
 )
 from pipeline.steps.layout import load_layout
-from pipeline.steps.ranges import plan_ranges
+from pipeline.steps.ranges import plan_ranges, segments_shown
 from pipeline.stitch import Timing
 from pipeline.stitch import stitch as stitch_segments
 
@@ -55,8 +60,8 @@ def stitch(
         output: the file to write.
         store: holds all ``rendered`` (SEGMENT_FILE), ``tracks_key``, the source's and the sound's
             facts, and PICTURES_FILE of a source of pictures.
-        advance: told of frames copied for ranges without an artifact, and called with 0 as long as
-            it goes on.
+        advance: told of frames copied for ranges without an artifact, and called with 0, from
+            threads, as long as it goes on.
         network: as the render steps told of it, for the report.
 
     Returns:
@@ -69,65 +74,83 @@ def stitch(
     """
     options = prepared.options
     task = load_layout(prepared, tracked.tracks_key, store, source)
-    info, timeline = task.source.info, task.timeline
-    segments = _gather(prepared, tracked, rendered, task, store, advance)
-    timing = Timing(timeline.pts, timeline.end, task.source.plan.time_base)
-    with _scratch(store, advance) as folder:
+    steps = plan_ranges(prepared, tracked.tracks_key, task)
+    keys = [
+        rendered.get(step.segment_index) or render_key(step, None, untouched=True) for step in steps
+    ]
+    _complete(prepared, task, dict(zip(keys, steps, strict=True)), rendered, store, advance)
+    timing = Timing(task.timeline.pts, task.timeline.end, task.source.plan.time_base)
+    with _scratch(store, output, advance) as folder:
         track = folder / "dialogue.m4a"
         encode_dialogue(dialogue, track, timing.duration_seconds)
         facts = stitch_segments(
-            segments,
+            [store.path(key) / SEGMENT_FILE for key in keys],
             timing,
-            info,
+            task.source.info,
             track,
             output,
             folder,
             keep_audio=options.keep_audio,
             language=options.language,
         )
+    kept = _kept_original(task, tracked, dict(zip(keys, steps, strict=True)))
     return {
         **describe_inputs(task.source, prepared.source_name, task.dialogue, prepared.dialogue_name),
         **describe_output(prepared.output_name, output),
         **describe_choices(asdict(network or prepared.network), prepared.detector, options),
         **facts,
-        **describe_frames(task.tracks, timeline),
+        **describe_frames(task.tracks, task.timeline, kept),
     }
 
 
 @contextlib.contextmanager
-def _scratch(store: Store, advance: Advance) -> Iterator[Path]:
+def _scratch(store: Store, output: Path, advance: Advance) -> Iterator[Path]:
+    """A folder for what is needed on the way; what grows in it, or becomes the output, is told."""
     with store.temporary("") as folder:
         folder.mkdir()
-        with telling_growth(folder, advance):
+        with (
+            telling_growth(folder, advance),
+            telling_growth(output.absolute().parent, advance, UNFINISHED),
+        ):
             yield folder
 
 
-def _gather(
+def _complete(
     prepared: Prepared,
-    tracked: Tracked,
-    rendered: Mapping[int, str],
     task: RenderTask,
+    ranges: Mapping[str, RenderStep],
+    rendered: Mapping[int, str],
     store: Store,
     advance: Advance,
-) -> list[Path]:
-    """The encoded segment of every range, in order."""
-    steps = plan_ranges(prepared, tracked.tracks_key, task)
-    keys = [
-        rendered.get(step.segment_index) or render_key(step, None, untouched=True) for step in steps
-    ]
-    reads = [Read(key, (SEGMENT_FILE,)) for key in keys]
-    original = [
-        (step, read)
-        for step, read in zip(steps, reads, strict=True)
-        if step.segment_index not in rendered and not store.holds(read)
-    ]
-    needed = [read for read in reads if read.key in rendered.values()]
-    needed += [each for step, _ in original for each in step.reads[:1]]
+) -> None:
+    """See to it that the segment of every range is in the store; copy those nobody rendered."""
+    segments = {key: Read(key, (SEGMENT_FILE,)) for key in ranges}
+    unrendered = {
+        key: step
+        for key, step in ranges.items()
+        if step.segment_index not in rendered and not store.holds(segments[key])
+    }
+    needed = [read for key, read in segments.items() if key not in unrendered]
+    needed += [task.source.read(*segments_shown(task, s.start, s.end)) for s in unrendered.values()]
     if task.source.manifest.is_pictures:
         needed.append(Read(prepared.source_key, (PICTURES_FILE,)))
     store.require(*needed)
-    renderer = Renderer(task, DraftNetwork())  # which says nothing where nothing is dubbed
-    for step, read in original:
-        with store.writing_folder(read.key) as folder:
+    renderer = Renderer(task, DraftNetwork())  # which is not asked: nobody is dubbed
+    for key, step in unrendered.items():
+        with store.writing_folder(key) as folder:
             renderer.write(step.start, step.end, folder / SEGMENT_FILE, advance, untouched=True)
-    return [store.path(key) / SEGMENT_FILE for key in keys]
+
+
+def _kept_original(
+    task: RenderTask, tracked: Tracked, ranges: Mapping[str, RenderStep]
+) -> NDArray[np.bool_]:
+    """(frames,) where somebody ordered the original to be kept, by detect or by render step."""
+    unseen = np.zeros(len(task.source.plan), bool)
+    for index in tracked.kept_original:
+        segment = task.source.segments[index]
+        unseen[segment.start : segment.end] = True
+    kept: NDArray[np.bool_] = unseen[task.timeline.source_index]
+    for key, step in ranges.items():
+        if step.dubbed is not None and key == render_key(step, None, untouched=True):
+            kept[step.start : step.end] = True
+    return kept

@@ -8,7 +8,7 @@ from pipeline.detect import settle_source
 from pipeline.faces.looks import SegmentFaces
 from pipeline.faces.tracks import Tracks, fix_tracks, track_faces
 from pipeline.options import DetectorChoice, DubOptions
-from pipeline.prepare import SOUND_FACTS_FILE, Source
+from pipeline.prepare import SOUND_FACTS_FILE, SOURCE_FILES, Source
 from pipeline.running.processes import Advance
 from pipeline.steps.detecting import detect_task
 from pipeline.steps.facts import Prepared, RenderStep, Tracked
@@ -45,7 +45,9 @@ def track(
         ParameterError: the box given does not fit the picture.
         MissingArtifactsError: what is read is not in the store.
     """
-    store.require(Read(prepared.sound_key, (SOUND_FACTS_FILE,)))
+    store.require(
+        Read(prepared.sound_key, (SOUND_FACTS_FILE,)), Read(prepared.source_key, SOURCE_FILES)
+    )
     looked = detect_task(prepared, detector, store)
     detected: list[KeyPart] = [looked.read(i).key for i in range(len(looked.source.segments))]
     options = prepared.options
@@ -71,6 +73,7 @@ def track(
         output_frames=len(task.timeline),
         output_seconds=float(task.timeline.duration),
         ranges=len(steps),
+        kept_original=tuple(sorted(kept_original)),
     ), steps
 
 
