@@ -18,6 +18,7 @@ from infra.errors import InfraError
 from lipfarm.dub_command import dub
 from lipfarm.media_commands import frames, waveform
 from lipfarm.models_command import models
+from lipfarm.up_command import up
 from pipeline.errors import MemoryExhaustedError, PipelineError, StorageFullError
 
 #: As a shell reports a process ended by SIGINT, and by SIGTERM.
@@ -43,6 +44,7 @@ def cli() -> None:
 
 for command in (dub, frames, waveform, models):
     cli.add_command(command)
+cli.add_command(up)
 
 
 def main(arguments: list[str] | None = None) -> None:

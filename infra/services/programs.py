@@ -60,8 +60,8 @@ def start(program: Program, output: int | IO[bytes] | None = None) -> subprocess
     )
 
 
-def run_to_end(program: Program, seconds: float) -> None:
-    """Run something short.
+def run_to_end(program: Program, seconds: float) -> str:
+    """Run something short; what it said.
 
     Raises:
         ServiceUnavailableError: it failed or took longer; with the end of what it said.
@@ -75,9 +75,11 @@ def run_to_end(program: Program, seconds: float) -> None:
             if isinstance(error, subprocess.TimeoutExpired):
                 raise ServiceUnavailableError(f"{name} took longer than {seconds:g} s") from None
             raise
+    text = said.decode(errors="replace").strip()
     if process.returncode != 0:
-        tail = said.decode(errors="replace").strip()[-600:]
+        tail = text[-600:]
         raise ServiceUnavailableError(f"{name} ended with status {process.returncode}: {tail}")
+    return text
 
 
 def stop(process: subprocess.Popen[bytes], program: Program) -> None:

@@ -5,11 +5,13 @@ import json
 import secrets
 import signal
 import sysconfig
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import boto3
+from botocore.exceptions import ClientError
 
 from infra.errors import ServiceUnavailableError
 from infra.services.notes import write_atomically
@@ -20,6 +22,7 @@ from infra.services.programs import Program, running
 PORTS = tuple(part + kind for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc"))
 
 _ANSWER_SECONDS = 2.0
+_BUCKET_IS_THERE = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +65,29 @@ class SeaweedFS:
         )
 
     def is_ready(self) -> bool:
-        """Whether the S3 gateway says it is well."""
-        try:
-            with urllib.request.urlopen(  # noqa: S310 -- our own, http
-                f"{self.url}/healthz", timeout=_ANSWER_SECONDS
-            ):
-                return True
-        except (OSError, urllib.error.URLError):
+        """Whether the S3 gateway is well and the volumes have reported to the master."""
+        # The gateway says so some seconds before anything can be stored.
+        if _get(f"{self.url}/healthz") is None:
             return False
+        status = _get(f"http://{LOOPBACK}:{self.ports['master']}/dir/status")
+        return bool(status and json.loads(status)["Topology"]["DataCenters"])
+
+    def create_bucket(self, name: str) -> None:
+        """Make the bucket unless it is there; the server must be ready."""
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name="us-east-1",
+        )
+        try:
+            client.create_bucket(Bucket=name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _BUCKET_IS_THERE:
+                raise ServiceUnavailableError(f"SeaweedFS makes no bucket: {error}") from None
+        finally:
+            client.close()
 
     def remove_sockets(self) -> None:
         """Remove what it puts into /tmp whatever it is told and leaves there when it is killed."""
@@ -94,6 +112,14 @@ def running_seaweed(folder: Path) -> Iterator[SeaweedFS]:
             yield server
     finally:
         server.remove_sockets()
+
+
+def _get(url: str) -> bytes | None:
+    try:
+        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 -- ours
+            return bytes(answer.read())
+    except OSError:
+        return None
 
 
 def _flag(port: str) -> str:
