@@ -1,208 +1,101 @@
 """The stages one by one, each on a machine of its own: nothing is read but what a step names."""
 
-import json
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import av
+import cv2
 import pytest
 
-from pipeline.artifacts import MissingArtifactsError, Read, Store, sha256_of
-from pipeline.dub import Order, dub_film
 from pipeline.errors import CheckpointError, OutputError
-from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
-from pipeline.report import Report
-from pipeline.running.progress import Silent
-from pipeline.steps.detecting import detect
-from pipeline.steps.facts import (
-    DetectStep,
-    NetworkFacts,
-    Prepared,
-    Rendered,
-    RenderStep,
-    Tracked,
-    from_json,
-    render_key,
-    to_json,
-)
-from pipeline.steps.preparing import Inputs, input_keys, prepare
-from pipeline.steps.rendering import load_network, render
-from pipeline.steps.stitching import stitch
-from pipeline.steps.tracking import track
-
-DRAFT, DETECTOR = NetworkChoice("draft"), DetectorChoice()
-
-#: Stages are told how far they are; these tests do not look.
-SILENT = Silent().advance
-
-Facts = TypeVar("Facts")
+from pipeline.options import NetworkChoice
+from pipeline.steps.preparing import Inputs, prepare
+from pipeline.steps.rendering import render
+from tests.pipeline.steps.machines import SILENT, Farm, dub_here, order, prepare_on, run_on
 
 
-def through_json(facts: Facts) -> Facts:
-    """As it comes out of a database."""
-    return from_json(type(facts), json.loads(json.dumps(to_json(facts))))
-
-
-@dataclass
-class Farm:
-    """Machines that share nothing but a bucket; what each step had to ask for is counted."""
-
-    root: Path
-    machines: list[Store] = field(default_factory=list)
-    asked: int = 0
-
-    @property
-    def bucket(self) -> Path:
-        return self.root / "bucket"
-
-    def machine(self, reads: Iterable[Read] = ()) -> Store:
-        """A new machine with exactly these files."""
-        store = Store(self.root / f"machine-{len(self.machines)}")
-        self.machines.append(store)
-        self.fetch(store, reads)
-        return store
-
-    def fetch(self, store: Store, reads: Iterable[Read]) -> None:
-        for read in reads:
-            store.path(read.key).mkdir(exist_ok=True)
-            for name in read.names:
-                shutil.copy(self.bucket / read.key / name, store.path(read.key) / name)
-
-    def upload(self, store: Store, key: str) -> None:
-        assert not (self.bucket / key).exists(), f"{key} was made twice"
-        shutil.copytree(store.path(key), self.bucket / key)
-
-    def holds(self, key: str) -> bool:
-        return (self.bucket / key).exists()
-
-    def made(self, stage: str) -> set[str]:
-        return {path.name for path in self.bucket.glob(f"{stage}-*")}
-
-    def asking(self, store: Store, call: Any) -> Any:
-        """Call; bring what is missing; call again, as a worker does."""
-        for _ in range(4):
-            try:
-                return call()
-            except MissingArtifactsError as error:
-                self.asked += 1
-                self.fetch(store, error.reads)
-        raise AssertionError("it never has enough")
-
-
-@pytest.fixture
-def farm(tmp_path: Path) -> Iterator[Farm]:
-    farm = Farm(tmp_path)
-    yield farm
-    for store in farm.machines:
-        store.close()
-
-
-@dataclass
-class Dub:
-    prepared: Prepared
-    detect_steps: tuple[DetectStep, ...]
-    tracked: Tracked
-    render_steps: tuple[RenderStep, ...]
-    output: Path
-    report: Report
-
-
-def run_on(
-    farm: Farm,
-    inputs: Inputs,
-    *,
-    unseen: Sequence[int] = (),
-    unrendered: Sequence[int] = (),
-) -> Dub:
-    """A whole dub, a machine for every step. Steps ``unseen`` and ``unrendered`` never finish."""
-    prepared, detect_steps = prepare_on(farm, inputs)
-    for step in detect_steps:
-        if step.segment_index not in unseen and not farm.holds(step.artifact_key):
-            store = farm.machine(step.reads)
-            key = detect(prepared, step.segment_index, DETECTOR, store, SILENT)
-            assert key == step.artifact_key
-            farm.upload(store, key)
-    store = farm.machine()
-    tracked, render_steps = farm.asking(
-        store, lambda: track(prepared, DETECTOR, store, SILENT, unseen)
-    )
-    tracked, render_steps = through_json(tracked), tuple(map(through_json, render_steps))
-    if not farm.holds(tracked.tracks_key):
-        farm.upload(store, tracked.tracks_key)
-    network = load_network(inputs.network)
-    keys = {}
-    for render_step in render_steps:
-        if render_step.segment_index in unrendered:
-            continue
-        key = keys[render_step.segment_index] = render_key(render_step, network.digest)
-        if not farm.holds(key):
-            store = farm.machine(render_step.reads)
-            rendered = render(prepared, tracked, render_step, inputs.network, store, SILENT)
-            assert rendered == Rendered(key, network)
-            farm.upload(store, key)
-    store = farm.machine()
-    output = store.root / prepared.output_name
-    report = farm.asking(
-        store,
-        lambda: stitch(
-            prepared, tracked, keys, inputs.source, inputs.dialogue, output, store, SILENT, network
-        ),
-    )
-    return Dub(prepared, detect_steps, tracked, render_steps, output, report)
-
-
-def prepare_on(farm: Farm, inputs: Inputs) -> tuple[Prepared, tuple[DetectStep, ...]]:
-    assert inputs.source_sha256 is not None
-    assert inputs.dialogue_sha256 is not None
-    reads = input_keys(inputs.options, inputs.source_sha256, inputs.dialogue_sha256)
-    held = [read for read in reads if farm.holds(read.key)]
-    store = farm.machine(held)
-    prepared, steps = prepare(inputs, store, SILENT, [read.key for read in held])
-    assert (prepared.source_key, prepared.sound_key) == tuple(read.key for read in reads)
-    for read in reads:
-        if read not in held:
-            farm.upload(store, read.key)
-    return through_json(prepared), tuple(map(through_json, steps))
-
-
-def order(clips: Path, source: str, dialogue: str, output: str, **options: Any) -> Inputs:
-    film, sound = clips / source, clips / dialogue
-    return Inputs(
-        film, sound, output, DubOptions(**options), DRAFT, DETECTOR,
-        source_sha256=sha256_of(film), dialogue_sha256=sha256_of(sound),
-    )  # fmt: skip
-
-
-def dub_here(inputs: Inputs, output: Path) -> Report:
-    return dub_film(
-        Order(
-            inputs.source, inputs.dialogue, output, inputs.options, inputs.network, inputs.detector
-        ),
-        Silent(),
-    )
-
-
-@pytest.mark.parametrize(
-    ("source", "output", "options"),
-    [
-        ("talk_29_97fps.mp4", "out.mp4", {"segment_seconds": 1.5, "sync_mode": "bounce"}),
-        ("film.mkv", "out.mkv", {"segment_seconds": 4.0, "language": "deu"}),
-    ],
-)
 def test_farm_makes_the_file_that_one_machine_makes(
-    source: str, output: str, options: dict[str, Any], farm: Farm, clips: Path, tmp_path: Path
+    farm: Farm, clips: Path, tmp_path: Path
 ) -> None:
-    inputs = order(clips, source, "dialogue_short.flac", output, **options)
-    alone = dub_here(inputs, tmp_path / output)
+    talk, dialogue = clips / "talk_29_97fps.mp4", clips / "dialogue_short.flac"
+    inputs = order(talk, dialogue, "out.mp4", segment_seconds=1.5, sync_mode="bounce")
+    compare_to_one_machine(farm, inputs, tmp_path)
+
+
+def test_film_with_everything_in_it_comes_out_of_the_farm_the_same(
+    farm: Farm, short_film: Path, clips: Path, tmp_path: Path
+) -> None:
+    options = {"segment_seconds": 3.0, "language": "deu", "sync_mode": "silence"}
+    inputs = order(short_film, clips / "dialogue_short.flac", "out.mkv", **options)
+    compare_to_one_machine(farm, inputs, tmp_path)
+
+
+def compare_to_one_machine(farm: Farm, inputs: Inputs, folder: Path) -> None:
+    output = inputs.output_name
+    alone = dub_here(inputs, folder / output)
     dub = run_on(farm, inputs)
     assert len(dub.detect_steps) > 2
     assert len(dub.render_steps) > 2
-    assert dub.output.read_bytes() == (tmp_path / output).read_bytes()
+    assert dub.output.read_bytes() == (folder / output).read_bytes()
     for kind in ("source", "dialogue", "output"):
         alone[kind]["path"] = Path(alone[kind]["path"]).name
     for cost in ("timings", "peak_memory_bytes", "peak_disk_bytes"):
         del alone[cost]
     assert dub.report == alone
+
+
+def test_damaged_film_is_tracked_by_what_decodes(farm: Farm, clips: Path, tmp_path: Path) -> None:
+    """Which takes its objects a second time; the result is that of one machine."""
+    damaged = tmp_path / "damaged.mp4"
+    damage(clips / "talk_29_97fps.mp4", damaged)
+    dialogue = clips / "dialogue_short.flac"
+    inputs = order(damaged, dialogue, "out.mp4", segment_seconds=1.5)
+    dub = run_on(farm, inputs)
+    assert dub.tracked.frames != dub.prepared.frames, "it was not damaged enough"
+    alone = tmp_path / "alone.mp4"
+    dub_here(inputs, alone)
+    assert dub.output.read_bytes() == alone.read_bytes()
+
+
+def damage(path: Path, out: Path) -> None:
+    """Overwrite the data of some pictures in the middle."""
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.pos is not None]
+    for position, size in packets[50:60]:
+        data[position + 4 : position + size] = b"\xff" * (size - 4)
+    out.write_bytes(data)
+
+
+def test_still_picture_needs_no_source_after_it_was_prepared(
+    farm: Farm, clips: Path, tmp_path: Path
+) -> None:
+    still = tmp_path / "still.png"
+    _, picture = cv2.VideoCapture(str(clips / "talk_29_97fps.mp4")).read()
+    cv2.imwrite(str(still), picture)
+    dialogue = clips / "dialogue_short.flac"
+    inputs = order(still, dialogue, "out.mp4", segment_seconds=4.0)
+    alone = tmp_path / "alone.mp4"
+    dub_here(inputs, alone)
+    prepare_on(farm, inputs)
+    dub = run_on(farm, inputs, source_is_here=False)
+    assert dub.report["source"]["is_still"]
+    assert dub.output.read_bytes() == alone.read_bytes()
+
+
+def test_other_network_than_the_job_s_is_refused(farm: Farm, clips: Path, models: Path) -> None:
+    inputs = order(clips / "talk_29_97fps.mp4", clips / "dialogue_short.flac", "out.mp4")
+    dub = run_on(farm, inputs)
+    nano = NetworkChoice("wav2lip", models / "wav2lip_nano.pth")
+    step = dub.render_steps[0]
+    with pytest.raises(CheckpointError, match="rendered with draft"):
+        render(dub.prepared, dub.tracked, step, nano, farm.machine(step.reads), SILENT)
+
+
+def test_container_is_refused_before_the_source_is_cut(farm: Farm, clips: Path) -> None:
+    inputs = order(clips / "film.mkv", clips / "dialogue_short.flac", "out.mp4")
+    inputs = replace(inputs, output_name="out.avi")
+    store = farm.machine()
+    with pytest.raises(OutputError):
+        prepare(inputs, store, SILENT)
+    assert not list(store.root.glob("source-*"))
