@@ -16,6 +16,7 @@ import click
 
 from infra.errors import InfraError
 from lipfarm.dub_command import dub
+from lipfarm.farm_commands import audit, migrate
 from lipfarm.media_commands import frames, waveform
 from lipfarm.models_command import models
 from lipfarm.up_command import up
@@ -45,6 +46,8 @@ def cli() -> None:
 for command in (dub, frames, waveform, models):
     cli.add_command(command)
 cli.add_command(up)
+cli.add_command(migrate)
+cli.add_command(audit)
 
 
 def main(arguments: list[str] | None = None) -> None:
