@@ -145,6 +145,12 @@ class Store:
         finally:
             _remove(Path(name))
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Store) and other.root == self.root
+
+    def __hash__(self) -> int:
+        return hash(self.root)
+
     def __getstate__(self) -> Path:
         """Sent to another process without the lock: that stays with the one who opened it."""
         return self.root

@@ -1,10 +1,11 @@
+import copy
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline.artifacts import Store, artifact_key, sha256_of
+from pipeline.artifacts import MissingArtifactsError, Read, Store, artifact_key, sha256_of
 from pipeline.errors import OutputError, ParameterError
 
 
@@ -73,3 +74,32 @@ def test_unusable_folder_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="--work-dir"):
         Store(tmp_path / "file")
+
+
+def test_a_store_sent_to_another_process_is_the_same_store(tmp_path: Path) -> None:
+    """What was loaded for it there stays good for the next step."""
+    with Store(tmp_path) as store:
+        sent = copy.copy(store)  # which takes what a process is sent
+        assert sent == store
+        assert hash(sent) == hash(store)
+
+
+def test_missing_files_are_named_all_at_once(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        with store.writing_folder("here") as folder:
+            (folder / "a").write_text("")
+        reads = [Read("here", ("a",)), Read("here", ("a", "b")), Read("there", ("c",))]
+        with pytest.raises(MissingArtifactsError) as caught:
+            store.require(*reads)
+        assert caught.value.reads == tuple(reads[1:])
+
+
+def test_an_artifact_fetched_in_part_is_completed(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.path("key").mkdir()
+        (store.path("key") / "a").write_text("fetched")
+        with store.writing_folder("key") as folder:
+            (folder / "a").write_text("made")
+            (folder / "b").write_text("made")
+        assert store.holds(Read("key", ("a", "b")))
+        assert not list(tmp_path.glob(".tmp-*"))

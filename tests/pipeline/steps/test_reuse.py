@@ -15,7 +15,8 @@ def test_second_language_looks_for_no_face_again(farm: Farm, clips: Path) -> Non
     options = {"segment_seconds": 1.5, "sync_mode": "cut_off"}
     first = run_on(farm, order(talk, clips / "dialogue_short.flac", "a.mp4", **options))
     made = {stage: farm.made(stage) for stage in ("source", "detect", "tracks")}
-    second = run_on(farm, order(talk, clips / "dialogue_zh.flac", "b.mp4", **options))
+    inputs = order(talk, clips / "dialogue_zh.flac", "b.mp4", **options)
+    second = run_on(farm, inputs, source_is_here=False)
     assert {stage: farm.made(stage) for stage in made} == made
     assert second.prepared.source_key == first.prepared.source_key
     assert {s.artifact_key for s in second.detect_steps} == made["detect"]
