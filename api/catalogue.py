@@ -24,7 +24,7 @@ class Entry:
     suggestion: str
 
 
-#: Codes of requests that are refused.
+#: Codes of requests that are refused. An accepted job may end with some of them, too.
 REFUSALS: Final[dict[str, Entry]] = {
     "unauthorized": Entry(
         401, "The API key is missing or not valid.", "Send a valid key in the header x-api-key."
@@ -83,6 +83,12 @@ REFUSALS: Final[dict[str, Entry]] = {
     "generation_input_audio_invalid": Entry(
         400, "The dialogue cannot be used.", "Send a recording; text is not spoken here."
     ),
+    "generation_input_video_inaccessible": Entry(
+        400, "The film could not be fetched.", "Check its address, or upload the file."
+    ),
+    "generation_input_audio_inaccessible": Entry(
+        400, "The dialogue could not be fetched.", "Check its address, or upload the file."
+    ),
     "generation_input_segments_invalid": Entry(
         400, "The time ranges cannot be used.", "Send one dialogue for the whole film."
     ),
@@ -113,12 +119,6 @@ REFUSALS: Final[dict[str, Entry]] = {
 OUTCOMES: Final[dict[str, Entry]] = {
     "generation_media_metadata_missing": Entry(
         None, "An input is damaged or is no media.", "Check that it plays, then send it again."
-    ),
-    "generation_input_video_inaccessible": Entry(
-        None, "An input could not be fetched.", "Check its address, or upload the file."
-    ),
-    "generation_input_audio_inaccessible": Entry(
-        None, "The dialogue could not be fetched.", "Check its address, or upload the file."
     ),
     "generation_audio_length_exceeded": Entry(
         None, "The dialogue is longer than the farm takes.", "Shorten it."

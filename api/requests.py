@@ -84,7 +84,7 @@ class GenerationRequest(_Strict):
 
     model: Annotated[str, Field(max_length=100)] = "auto"
     input: list[Input] = Field(default_factory=list, max_length=100)
-    options: Options = Options()
+    options: Options = Field(default_factory=lambda: Options.model_validate({}))
     segments: list[dict[str, Any]] | None = None
     webhookUrl: Annotated[str, Field(max_length=MAX_URL_LENGTH)] | None = None  # noqa: N815
     outputFileName: Name | None = None  # noqa: N815

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from types import FrameType
 
 import uvicorn
-from infra.bells import ring, ring_for_changes
-from infra.storage.objects import ObjectStore
 
 from api.app import create_app
+from infra.bells import Ringer
 from infra.db.session import Database
 from infra.errors import ServiceUnavailableError
 from infra.logs import get_logger
 from infra.settings import Settings
+from infra.storage.objects import ObjectStore
 
 #: Uploads and waiting requests in hand may end; after this they are broken off.
 STOP_SECONDS = 8
@@ -39,10 +39,11 @@ def serve(settings: Settings, host: str, port: int) -> None:
         ServiceUnavailableError: the port is taken.
     """
     listener = _listen(host, port)
+    ringer = Ringer(settings.redis_url)
     database = Database(
         settings.database_url,
-        ring=ring,
-        ring_for_changes=ring_for_changes,
+        ring=ringer.ring,
+        ring_for_changes=ringer.ring_for_changes,
         pool_size=_CONNECTIONS,
     )
     config = uvicorn.Config(
@@ -56,6 +57,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     try:
         _Server(config).run(sockets=[listener])
     finally:
+        ringer.close()
         database.close()
 
 

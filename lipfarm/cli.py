@@ -15,10 +15,14 @@ from typing import Any
 import click
 
 from infra.errors import InfraError
+from lipfarm.api_command import api
 from lipfarm.dub_command import dub
 from lipfarm.farm_commands import audit, migrate
+from lipfarm.fetch_command import fetch
+from lipfarm.generation_commands import cancel, pause, resume, retry, status, watch
 from lipfarm.media_commands import frames, waveform
 from lipfarm.models_command import models
+from lipfarm.submit_command import submit
 from lipfarm.up_command import up
 from pipeline.errors import MemoryExhaustedError, PipelineError, StorageFullError
 
@@ -44,6 +48,8 @@ def cli() -> None:
 
 
 for command in (dub, frames, waveform, models):
+    cli.add_command(command)
+for command in (api, submit, status, watch, fetch, cancel, pause, resume, retry):
     cli.add_command(command)
 cli.add_command(up)
 cli.add_command(migrate)

@@ -1,0 +1,185 @@
+"""What clients get to see: a job as a *generation*, as lip-sync clients know it, and more."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from api.catalogue import wire_code
+from api.eta import seconds_left
+from api.farm import Farm
+from infra.db.models import Job, Step
+from infra.db.progress import JobProgress, progress_of
+from infra.db.projects import Caller
+from infra.db.speeds import StageSpeed, speeds_of
+from infra.db.states import JOB_ENDS, JobState, Stage
+
+#: The wire knows five statuses. A canceled job is FAILED there, with a code that says so, as a
+#: client that waits for an end must see one; ``state`` has the farm's own word.
+STATUS_OF: Final[dict[JobState, str]] = {
+    "queued": "PENDING",
+    "preparing": "PROCESSING",
+    "detecting": "PROCESSING",
+    "tracking": "PROCESSING",
+    "rendering": "PROCESSING",
+    "stitching": "PROCESSING",
+    "completed": "COMPLETED",
+    "failed": "FAILED",
+    "rejected": "REJECTED",
+    "canceled": "FAILED",
+}
+
+#: How long an output's address works.
+OUTPUT_URL_SECONDS: Final = 3600
+
+_CANCELED = "The generation was canceled."
+
+
+def generations(
+    session: Session, farm: Farm, caller: Caller, jobs: Iterable[Job]
+) -> list[dict[str, Any]]:
+    """Jobs as generations, with what their steps say of them; two queries for all."""
+    listed = list(jobs)
+    ids = [job.id for job in listed]
+    progress, speeds = progress_of(session, ids), speeds_of(session, ids)
+    return [_generation(farm, caller, job, progress[job.id], speeds[job.id]) for job in listed]
+
+
+def _generation(
+    farm: Farm,
+    caller: Caller,
+    job: Job,
+    progress: JobProgress,
+    speeds: dict[Stage, StageSpeed],
+) -> dict[str, Any]:
+    completed = job.state == "completed"
+    return {
+        "id": str(job.id),
+        "createdAt": _time(job.created_at),
+        "status": STATUS_OF[_state(job)],
+        **_wire_request(job),
+        "outputUrl": output_url(farm, job),
+        "outputDuration": job.output_seconds,
+        "segmentOutputUrl": None,
+        **_wire_error(job),
+        "webhookUrl": job.webhook_url,
+        # Beyond what other clients know:
+        "state": job.state,
+        "desired": job.desired,
+        "stage": _stage(job),
+        "progress": 1.0 if completed else progress.fraction,
+        "eta": None if _state(job) in JOB_ENDS else seconds_left(progress, speeds),
+        "attention": job.attention,
+        "priority": -job.rank,
+        "name": job.name,
+        "label": job.label,
+        "language": job.language,
+        "project": caller.project_name,
+        "outputName": job.output_name,
+        "outputSha256": job.output_sha256,
+        "outputSizeBytes": job.output_size_bytes,
+        "startedAt": _time(job.started_at),
+        "finishedAt": _time(job.finished_at),
+        "stages": {stage: _stage_summary(speed) for stage, speed in speeds.items()},
+        "report": summary_of(job.report),
+    }
+
+
+def output_url(farm: Farm, job: Job) -> str | None:
+    """A fresh address of the output; None until there is one."""
+    if job.output_key is None:
+        return None
+    return farm.store.presigned_get(
+        job.output_key, job.output_name or "output.mp4", OUTPUT_URL_SECONDS
+    )
+
+
+def step_answer(step: Step) -> dict[str, Any]:
+    """A step, for people who look at what failed."""
+    return {
+        "id": str(step.id),
+        "stage": step.stage,
+        "segmentIndex": step.segment_index,
+        "state": step.state,
+        "attempt": step.attempt,
+        "frames": step.frames,
+        "framesDone": step.frames if step.state == "completed" else step.frames_done,
+        "range": [step.params.get("start"), step.params.get("end")]
+        if step.stage == "render" and "start" in step.params
+        else None,
+        "reused": step.reused,
+        "keptOriginal": step.kept_original,
+        "losses": step.losses,
+        "failures": step.failures,
+        "notBefore": _time(step.not_before),
+        "errorClass": step.error_class,
+        "error_code": step.error_code,
+        "error": step.error_message,
+        "createdAt": _time(step.created_at),
+        "startedAt": _time(step.started_at),
+        "finishedAt": _time(step.finished_at),
+    }
+
+
+def summary_of(report: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The part of a report that fits into a list."""
+    if report is None:
+        return None
+    return {name: report[name] for name in ("frames", "network", "sync_mode") if name in report}
+
+
+def _wire_request(job: Job) -> dict[str, Any]:
+    request = job.request
+    return {
+        "model": request.get("model", "auto"),
+        "input": request.get("input", []),
+        "options": request.get("options", {}),
+        "segments": None,
+        "outputFileName": request.get("outputFileName"),
+        "warnings": request.get("warnings", []),
+        "network": job.params.get("network"),
+    }
+
+
+def _wire_error(job: Job) -> dict[str, Any]:
+    if job.state == "canceled":
+        return {"error": _CANCELED, "error_code": "generation_canceled", "failure": "canceled"}
+    if job.error_code is None:
+        return {"error": None, "error_code": None, "failure": None}
+    return {
+        "error": job.error_message or job.error_code,
+        "error_code": wire_code(job.error_code),
+        "failure": job.error_code,
+    }
+
+
+def _stage(job: Job) -> str | None:
+    """The stage at work, None before the first and after the last."""
+    names = {
+        "preparing": "prepare",
+        "detecting": "detect",
+        "tracking": "track",
+        "rendering": "render",
+        "stitching": "stitch",
+    }
+    return names.get(job.state)
+
+
+def _stage_summary(speed: StageSpeed) -> dict[str, Any]:
+    return {
+        "steps": speed.steps,
+        "running": speed.running,
+        "reused": speed.reused,
+        "keptOriginal": speed.kept,
+        "workerSeconds": round(speed.seconds, 3),
+    }
+
+
+def _state(job: Job) -> JobState:
+    state: JobState = job.state  # type: ignore[assignment]  # the table's own check
+    return state
+
+
+def _time(when: datetime | None) -> str | None:
+    return None if when is None else when.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,37 @@
+"""The application: every address, over one farm."""
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from api.edge import Edge
+from api.errors import install_error_answers
+from api.farm import Farm
+from api.routes import assets, controls, generations, health, lists, outputs, steps
+from infra.db.session import Database
+from infra.settings import Settings
+from infra.storage.objects import ObjectStore
+
+
+def create_app(settings: Settings, database: Database, store: ObjectStore) -> FastAPI:
+    """The API over a farm's parts; nothing is asked of them before the first request.
+
+    Args:
+        settings: the farm's.
+        database: whose bells ring after a commit.
+        store: the farm's bucket.
+    """
+    app = FastAPI(
+        title="lipfarm",
+        version=version("lipfarm"),
+        summary="A render farm for lip-sync dubbing.",
+        docs_url=None,  # its pages fetch scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/v2/openapi.json",
+    )
+    app.state.farm = Farm(settings, database, store)
+    install_error_answers(app)
+    app.add_middleware(Edge)
+    for routes in (generations, controls, steps, outputs, assets, lists, health):
+        app.include_router(routes.router)
+    return app

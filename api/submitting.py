@@ -1,0 +1,74 @@
+"""From an order to a job, in one transaction."""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api.errors import RefusedError
+from api.inputs import choose_inputs, echo_of, enter_asset
+from api.orders import Order
+from api.output_names import output_name
+from api.requests import GenerationRequest
+from infra.db.assets import AssetKind
+from infra.db.jobs import ConflictError, NewJob, create_job, get_job
+from infra.db.models import Job
+from infra.db.orders import AssetRef
+from infra.db.projects import Caller
+
+
+def submit(session: Session, caller: Caller, order: Order) -> tuple[Job, bool]:
+    """Enter a job.
+
+    Returns:
+        The job and whether it is new; with a known idempotency key it is the earlier one.
+
+    Raises:
+        RefusedError: the order cannot be right, or its idempotency key was another one's.
+    """
+    inputs = choose_inputs(order.request, order.uploads)
+    kind: AssetKind = "image" if inputs.source_is_image else "video"
+    # Assets of an order that was known already must not stay.
+    savepoint = session.begin_nested()
+    source = enter_asset(session, caller.project_id, kind, inputs.source)
+    dialogue = enter_asset(session, caller.project_id, "audio", inputs.dialogue)
+    try:
+        job, is_new = create_job(session, caller.project_id, _new_job(order, source, dialogue))
+    except ConflictError as error:
+        raise RefusedError("idempotency_key_conflict", str(error)) from None
+    if is_new:
+        savepoint.commit()
+        return job, True
+    job_id = job.id
+    savepoint.rollback()
+    return get_job(session, caller.project_id, job_id), False
+
+
+def _new_job(order: Order, source: AssetRef, dialogue: AssetRef) -> NewJob:
+    request = order.request
+    options = request.settled_options()
+    language = options.language
+    return NewJob(
+        source_id=source.id,
+        dialogue_id=dialogue.id,
+        params={"options": options.dub_options(), "network": request.network()},
+        request=_echo(request, source, dialogue),
+        name=request.name or source.name,
+        label=request.label,
+        language=language,
+        output_name=output_name(request.outputFileName, source.name, language),
+        priority=request.priority,
+        idempotency_key=order.idempotency_key,
+        request_digest=order.digest,
+        webhook_url=request.webhookUrl,
+    )
+
+
+def _echo(request: GenerationRequest, source: AssetRef, dialogue: AssetRef) -> dict[str, Any]:
+    options = request.settled_options()
+    return {
+        "model": request.model,
+        "input": echo_of(request, source, dialogue),
+        "options": options.model_dump(mode="json", exclude_none=True),
+        "outputFileName": request.outputFileName,
+        "warnings": options.warnings(),
+    }

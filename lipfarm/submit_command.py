@@ -1,0 +1,150 @@
+"""``lipfarm submit``: order a dub from a farm, with files or URLs."""
+
+import contextlib
+import json
+import uuid
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any, get_args
+
+import click
+import httpx
+
+from lipfarm.choices import RATE, Integers
+from lipfarm.farm_client import FarmClient, farm_options
+from lipfarm.generation_commands import follow, show
+from pipeline.errors import UnreadableMediaError
+from pipeline.options import Blend, FaceChoice, KeepAudio, SyncMode
+
+
+def _choice(kind: object) -> click.Choice[str]:
+    return click.Choice(get_args(kind))
+
+
+@click.command()
+@click.option("--video", required=True, metavar="FILE|URL", help="Film, or its address.")
+@click.option("--audio", required=True, metavar="FILE|URL", help="Dialogue, or its address.")
+@click.option("--network", type=click.Choice(["auto", "wav2lip", "draft"]), default="auto")
+@click.option(
+    "--sync-mode",
+    type=_choice(SyncMode),
+    help="What gives way when film and dialogue differ in length.",
+)
+@click.option("--faces", type=_choice(FaceChoice), help="Who is dubbed.")
+@click.option("--box", type=Integers("X1,Y1,X2,Y2"), help="Where the face is; no detection.")
+@click.option("--pads", type=Integers("T,B,L,R"), help="Pixels added around each face.")
+@click.option("--blend", type=_choice(Blend))
+@click.option("--mel-offset-ms", type=float, help="Shift of the sound; + is later.")
+@click.option("--segment-seconds", type=float)
+@click.option("--crf", type=click.FloatRange(0, 51), help="Quality, as in x264 and x265.")
+@click.option("--preset", help="Speed, as in x264 and x265.")
+@click.option("--language", help="Language tag of the dubbed track, such as fra.")
+@click.option("--keep-audio", type=_choice(KeepAudio))
+@click.option("--fps", type=RATE, help="Rate of a still picture.")
+@click.option("--name", help="What people call the job.")
+@click.option("--label", help="For finding jobs again.")
+@click.option("--output-name", help="Name of the output, .mp4, .mov or .mkv.")
+@click.option("--priority", type=int, help="Higher goes first; 0 unless given.")
+@click.option("--wait", is_flag=True, help="Follow the job until it ends.")
+@click.option("--json", "as_json", is_flag=True, help="JSON for programs, on stdout.")
+@farm_options
+def submit(
+    *,
+    client: FarmClient,
+    video: str,
+    audio: str,
+    network: str,
+    name: str | None,
+    label: str | None,
+    output_name: str | None,
+    priority: int | None,
+    wait: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Order a dub from a farm; prints the job's id."""
+    order = {
+        "model": network,
+        "options": _given(options),
+        "name": name,
+        "label": label,
+        "outputFileName": output_name,
+        "priority": priority,
+    }
+    generation = send_order(client, _given(order), {"video": video, "audio": audio})
+    if not wait:
+        if as_json:
+            show(generation, as_json=True)
+        else:
+            click.echo(generation["id"])
+        return
+    if not as_json:
+        click.echo(f"job {generation['id']}", err=True)
+    follow(client, generation["id"], as_json=as_json)
+
+
+def send_order(client: FarmClient, order: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
+    """Order a dub; tried again while the farm is away, and yet ordered once.
+
+    Args:
+        client: the farm.
+        order: fields of the request.
+        inputs: file or URL, as ``video`` and ``audio``.
+
+    Raises:
+        UnreadableMediaError: a file cannot be read.
+    """
+    urls = {kind: place for kind, place in inputs.items() if "://" in place}
+    paths = {kind: Path(place) for kind, place in inputs.items() if kind not in urls}
+    for kind, path in paths.items():
+        _require_file(kind, path)
+    order = order | {"input": [{"type": kind, "url": url} for kind, url in urls.items()]}
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    if not paths:
+        sent = client.send(lambda http: http.post("/v2/generate", json=order, headers=headers))
+    else:
+        # The key and the network are wrong before a film was sent, not after.
+        client.get("/v2/models")
+        fields = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in order.items()
+        }
+        sent = client.send(lambda http: _upload(http, fields, paths, headers))
+    generation: dict[str, Any] = sent
+    return generation
+
+
+def _upload(
+    http: httpx.Client, fields: dict[str, str], paths: dict[str, Path], headers: dict[str, str]
+) -> httpx.Response:
+    with _opened(paths) as files:
+        return http.post("/v2/generate", data=fields, files=files, headers=headers)
+
+
+@contextlib.contextmanager
+def _opened(paths: dict[str, Path]) -> Iterator[dict[str, tuple[str, IO[bytes]]]]:
+    with contextlib.ExitStack() as stack:
+        yield {
+            kind: (path.name, stack.enter_context(path.open("rb"))) for kind, path in paths.items()
+        }
+
+
+def _require_file(kind: str, path: Path) -> None:
+    if path.is_dir():
+        raise UnreadableMediaError(
+            f"{path}: is a folder; a farm takes one file, so make a film of the frames first"
+            if kind == "video"
+            else f"{path}: is a folder, not a file with sound"
+        )
+    if not path.is_file():
+        raise UnreadableMediaError(f"{path}: no such file")
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """Those the user gave; the rest is the farm's to choose."""
+    return {
+        name: str(value) if isinstance(value, Fraction) else value
+        for name, value in values.items()
+        if value is not None
+    }
