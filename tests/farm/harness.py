@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -140,14 +141,16 @@ class Client:
     def __init__(self, url: str, api_key: str) -> None:
         self._http = httpx.Client(base_url=url, headers={"x-api-key": api_key}, timeout=60)
 
-    def submit(self, video: Path, audio: Path, **fields: Any) -> str:
+    def submit(self, video: Path, audio: Path, *, idempotency_key: str = "", **fields: Any) -> str:
         """Upload both and order a dub; the generation's id. Tried again while the farm is hurt."""
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         deadline = time.monotonic() + 60
         while True:
             try:
                 with video.open("rb") as picture, audio.open("rb") as sound:
                     answer = self._http.post(
                         "/v2/generate",
+                        headers=headers,
                         files={"video": picture, "audio": sound},
                         data={
                             k: v if isinstance(v, str) else json.dumps(v) for k, v in fields.items()

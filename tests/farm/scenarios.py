@@ -67,6 +67,4 @@ def sample(seed: int, size: int) -> list[Scenario]:
 
 
 def _how_common(scenario: Scenario, chosen: list[Scenario]) -> int:
-    return sum(
-        (each.fault == scenario.fault) + (each.point == scenario.point) for each in chosen
-    )
+    return sum((each.fault == scenario.fault) + (each.point == scenario.point) for each in chosen)
