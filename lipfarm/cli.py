@@ -16,6 +16,7 @@ import click
 
 from infra.errors import InfraError
 from lipfarm.api_command import api
+from lipfarm.doctor_command import doctor
 from lipfarm.dub_command import dub
 from lipfarm.farm_commands import audit, migrate
 from lipfarm.fetch_command import fetch
@@ -52,6 +53,7 @@ for command in (dub, frames, waveform, models):
 for command in (api, submit, status, watch, fetch, cancel, pause, resume, retry):
     cli.add_command(command)
 cli.add_command(up)
+cli.add_command(doctor)
 cli.add_command(migrate)
 cli.add_command(audit)
 

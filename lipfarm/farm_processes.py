@@ -1,5 +1,6 @@
 """What `lipfarm up` runs, as data: servers nobody gave an address of, then the farm's processes."""
 
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -7,6 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from infra.db.session import Database
+from infra.db.workers import list_workers
+from infra.errors import ServiceUnavailableError
 from infra.services.components import Component
 from infra.services.folder import FarmFolder
 from infra.services.ports import LOOPBACK
@@ -35,20 +39,17 @@ class Servers:
     Attributes:
         components: to be kept alive.
         environment: ``LIPFARM_…`` settings for the farm's processes.
-        postgres, seaweed: ours; None where one was given.
+        postgres: ours; None where one was given.
     """
 
     components: tuple[Component, ...]
     environment: Mapping[str, str]
     postgres: Postgres | None
-    seaweed: SeaweedFS | None
 
-    def create_stores(self, bucket: str) -> None:
-        """Make the database and the bucket in servers of ours that answer by now."""
+    def create_database(self) -> None:
+        """Make the database in a server of ours that answers by now."""
         if self.postgres is not None and not self.postgres.has_database(DATABASE):
             self.postgres.create_database(DATABASE)
-        if self.seaweed is not None:
-            self.seaweed.create_bucket(bucket)
 
 
 def prepare_servers(folder: FarmFolder, given: Mapping[str, str]) -> Servers:
@@ -65,7 +66,7 @@ def prepare_servers(folder: FarmFolder, given: Mapping[str, str]) -> Servers:
     environment = {name: given[name] for name in names if given.get(name)}
     environment[_SCRATCH_DIR] = given.get(_SCRATCH_DIR) or str(folder.path / "scratch")
     components: list[Component] = []
-    postgres = seaweed = None
+    postgres = None
     if _DATABASE_URL not in environment:
         postgres = _postgres(folder)
         start = partial(_fresh_postgres, postgres)
@@ -81,7 +82,7 @@ def prepare_servers(folder: FarmFolder, given: Mapping[str, str]) -> Servers:
         environment[_S3_ENDPOINT_URL] = seaweed.url
         environment[_S3_ACCESS_KEY] = seaweed.access_key
         environment[_S3_SECRET_KEY] = seaweed.secret_key
-    return Servers(tuple(components), environment, postgres, seaweed)
+    return Servers(tuple(components), environment, postgres)
 
 
 def farm_processes(
@@ -109,10 +110,12 @@ def farm_processes(
         Component("api", lambda: api, _of_pid(is_api_ready), needs),
         Component("reconciler", lambda: reconciler, needs=needs),
     ]
+    database = Database(settings.database_url, pool_size=1)
     for queue, count in workers.items():
         worker = _process(("worker", "--queues", queue), environment, drain)
+        start, is_ready = partial(_itself, worker), partial(_is_at_work, database)
         components += [
-            Component(f"worker-{queue}-{number}", partial(_itself, worker), needs=needs)
+            Component(f"worker-{queue}-{number}", start, is_ready, needs)
             for number in range(1, count + 1)
         ]
     return components
@@ -147,6 +150,16 @@ def _seaweed(folder: FarmFolder) -> SeaweedFS:
 
 def _of_pid(is_ready: Callable[[], bool]) -> Callable[[int], bool]:
     return lambda _pid: is_ready()
+
+
+def _is_at_work(database: Database, pid: int) -> bool:
+    """Whether the worker of that pid has entered itself into the fleet."""
+    try:
+        with database.transaction() as session:
+            fleet = [(worker.hostname, worker.pid) for worker in list_workers(session)]
+    except ServiceUnavailableError:
+        return False
+    return (socket.gethostname(), pid) in fleet
 
 
 def _answers(url: str) -> bool:

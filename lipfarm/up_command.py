@@ -118,6 +118,7 @@ class _Up:
         from infra.db.migrating import upgrade  # noqa: PLC0415 -- Alembic, boto3: half a second
         from infra.db.session import Database  # noqa: PLC0415
         from infra.settings import load_settings  # noqa: PLC0415
+        from infra.storage.objects import ObjectStore  # noqa: PLC0415
         from lipfarm.farm_processes import farm_processes, prepare_servers  # noqa: PLC0415
 
         self._say(f"starting the farm in {self._folder.path}")
@@ -127,7 +128,8 @@ class _Up:
         os.environ.update(servers.environment)
         settings = load_settings()
         self._supervisor.start(servers.components, _SERVERS_SECONDS)
-        servers.create_stores(settings.s3_bucket)
+        servers.create_database()
+        ObjectStore(settings).ensure_bucket()
         upgrade(settings.database_url)
         self._api_key = self._first_key(Database(settings.database_url))
         environment = {

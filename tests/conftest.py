@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 import redis
+from pydantic import SecretStr
 
 from infra.services.postgres import Postgres, running_postgres
+from infra.services.seaweed import SeaweedFS, running_seaweed
 from infra.services.valkey import running_valkey
+from infra.settings import PREFIX, Settings
+from infra.storage.objects import ObjectStore
 from pipeline.running.commands import ffmpeg_path
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -92,3 +96,38 @@ def redis_url(valkey_url: str) -> str:
     with redis.Redis.from_url(valkey_url) as client:
         client.flushall()
     return valkey_url
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """An object store for all tests of this process."""
+    with running_seaweed(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def farm_settings(
+    postgres_url: str, redis_url: str, seaweed: SeaweedFS, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
+    """Settings of a farm of this module's own: database, bells, bucket, scratch; nothing runs."""
+    settings = Settings(
+        database_url=postgres_url,
+        redis_url=redis_url,
+        s3_endpoint_url=seaweed.url,
+        s3_bucket=f"test-{uuid.uuid4().hex[:12]}",
+        s3_access_key=seaweed.access_key,
+        s3_secret_key=SecretStr(seaweed.secret_key),
+        scratch_dir=tmp_path_factory.mktemp("scratch"),
+        free_space_floor_bytes=0,
+    )
+    ObjectStore(settings).ensure_bucket()
+    return settings
+
+
+@pytest.fixture
+def farm_environment(farm_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The same as this process's environment, for what reads its settings there."""
+    for name, value in farm_settings.model_dump(exclude_unset=True).items():
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        monkeypatch.setenv(f"{PREFIX}{name.upper()}", text)
+    return farm_settings

@@ -15,6 +15,9 @@ LONGEST_BACKOFF_SECONDS = 30.0
 #: One that ran so long is counted as healthy again.
 HEALTHY_SECONDS = 60.0
 
+#: Whether it answers is asked no oftener.
+_ASK_SECONDS = 0.1
+
 #: For those told to end at once (a second Ctrl-C), until they are killed.
 _HURRY_SECONDS = 5.0
 
@@ -55,7 +58,7 @@ class Child:
         self._program: Program | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._backoff = FIRST_BACKOFF_SECONDS
-        self._started_at = self._due_at = self._stop_by = 0.0
+        self._started_at = self._due_at = self._stop_by = self._look_at = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -86,10 +89,14 @@ class Child:
 
     def look(self) -> None:
         """See whether the process answers by now, or ran long enough to be forgiven."""
+        now = time.monotonic()
         if not self.is_ready and self.pid is not None:
+            if now < self._look_at:
+                return
+            self._look_at = now + _ASK_SECONDS
             self.is_ready = self.component.is_ready(self.pid)
             self.was_ready |= self.is_ready
-        elif time.monotonic() - self._started_at > HEALTHY_SECONDS:
+        elif now - self._started_at > HEALTHY_SECONDS:
             self._backoff = FIRST_BACKOFF_SECONDS
 
     def bury(self) -> str:

@@ -10,9 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
-from botocore.exceptions import ClientError
-
 from infra.errors import ServiceUnavailableError
 from infra.services.notes import write_atomically
 from infra.services.ports import LOOPBACK, free_port
@@ -22,7 +19,6 @@ from infra.services.programs import Program, running
 PORTS = tuple(part + kind for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc"))
 
 _ANSWER_SECONDS = 2.0
-_BUCKET_IS_THERE = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +51,8 @@ class SeaweedFS:
                 *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
                 *(f"-s3.localSocket={self.folder / 's3.sock'}",),
                 *(f"-filer.localSocket={self.folder / 'filer.sock'}",),
+                # Nobody stands for election but itself; a restart would wait for others for 10 s.
+                *("-master.electionTimeout=1s", "-master.heartbeatInterval=100ms"),
                 # Volumes grow as they fill, none is laid out in advance.
                 *("-master.volumeSizeLimitMB=1024", "-volume.max=1000"),
                 *("-volume.preStopSeconds=0",),
@@ -71,23 +69,6 @@ class SeaweedFS:
             return False
         status = _get(f"http://{LOOPBACK}:{self.ports['master']}/dir/status")
         return bool(status and json.loads(status)["Topology"]["DataCenters"])
-
-    def create_bucket(self, name: str) -> None:
-        """Make the bucket unless it is there; the server must be ready."""
-        client = boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name="us-east-1",
-        )
-        try:
-            client.create_bucket(Bucket=name)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in _BUCKET_IS_THERE:
-                raise ServiceUnavailableError(f"SeaweedFS makes no bucket: {error}") from None
-        finally:
-            client.close()
 
     def remove_sockets(self) -> None:
         """Remove what it puts into /tmp whatever it is told and leaves there when it is killed."""

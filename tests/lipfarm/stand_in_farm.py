@@ -20,7 +20,8 @@ http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[-1])), handler).serve
 #: Has a child of its own that notices when its parent is gone, as a worker's runner does.
 WORKER = """
 import json, signal, subprocess, sys, time
-child = subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], stdin=subprocess.PIPE)
+runner = [sys.executable, '-c', 'import sys; sys.stdin.read()']
+child = subprocess.Popen(runner, stdin=subprocess.PIPE)
 def drain(*_):
     child.kill()
     print(json.dumps({'event': 'worker.drained', 'level': 'info'}), flush=True)
@@ -41,4 +42,5 @@ def stand_in(
 
 if __name__ == "__main__":
     farm_processes._process = stand_in
+    farm_processes._is_at_work = lambda _database, _pid: True
     main(sys.argv[1:])

@@ -149,10 +149,12 @@ def test_a_hurry_waits_for_nobody(watched: Watched) -> None:
 def test_a_halted_child_stops_too(watched: Watched) -> None:
     supervisor = watched.supervisor
     supervisor.start([watched.component("a")], seconds=20)
-    watched.when(
-        lambda: len(watched.ready) == 1, lambda: psutil.Process(watched.ready[0]["a"]).suspend()
-    )
-    watched.when(lambda: len(watched.ready) == 1, supervisor.stop_requested.set)
+
+    def halt() -> None:
+        psutil.Process(watched.ready[0]["a"]).suspend()
+        supervisor.stop_requested.set()
+
+    watched.when(lambda: len(watched.ready) == 1, halt)
     supervisor.run()
     supervisor.stop()
     assert ("a", "asked") in watched.told
