@@ -103,7 +103,7 @@ def farm_processes(
     """
 
     drain = settings.drain_seconds + _BEYOND_DRAIN_SECONDS
-    is_api_ready = partial(_answers, f"http://{LOOPBACK}:{port}/")
+    is_api_ready = partial(_answers, f"http://{LOOPBACK}:{port}/healthz")
     api = _process(("api", "--host", LOOPBACK, "--port", str(port)), environment)
     reconciler = _process(("reconciler",), environment)
     components = [
