@@ -30,6 +30,11 @@ _S3_ENDPOINT_URL = f"{PREFIX}S3_ENDPOINT_URL"
 _S3_ACCESS_KEY = f"{PREFIX}S3_ACCESS_KEY"
 _S3_SECRET_KEY = f"{PREFIX}S3_SECRET_KEY"
 _SCRATCH_DIR = f"{PREFIX}SCRATCH_DIR"
+#: What `lipfarm audit --data` and the like must know again, also where it was given from outside.
+_KEPT = (
+    *(_DATABASE_URL, _REDIS_URL, _S3_ENDPOINT_URL, _S3_ACCESS_KEY, _S3_SECRET_KEY),
+    *(f"{PREFIX}S3_PUBLIC_ENDPOINT_URL", f"{PREFIX}S3_BUCKET", f"{PREFIX}S3_REGION"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,7 @@ def prepare_servers(folder: FarmFolder, given: Mapping[str, str]) -> Servers:
     Raises:
         ServiceUnavailableError: a server's wheel is not installed.
     """
-    names = (_DATABASE_URL, _REDIS_URL, _S3_ENDPOINT_URL, _S3_ACCESS_KEY, _S3_SECRET_KEY)
-    environment = {name: given[name] for name in names if given.get(name)}
+    environment = {name: given[name] for name in _KEPT if given.get(name)}
     environment[_SCRATCH_DIR] = given.get(_SCRATCH_DIR) or str(folder.path / "scratch")
     components: list[Component] = []
     postgres = None
@@ -78,7 +82,9 @@ def prepare_servers(folder: FarmFolder, given: Mapping[str, str]) -> Servers:
         environment[_REDIS_URL] = valkey.url
     if _S3_ENDPOINT_URL not in environment:
         seaweed = _seaweed(folder)
-        components.append(Component("seaweedfs", seaweed.program, _of_pid(seaweed.is_ready)))
+        is_ready = _of_pid(seaweed.is_ready)
+        sweep = seaweed.remove_sockets
+        components.append(Component("seaweedfs", seaweed.program, is_ready, sweep=sweep))
         environment[_S3_ENDPOINT_URL] = seaweed.url
         environment[_S3_ACCESS_KEY] = seaweed.access_key
         environment[_S3_SECRET_KEY] = seaweed.secret_key

@@ -32,12 +32,14 @@ class Component:
         is_ready: whether the process of that pid answers by now; must not wait long.
         needs: names of components that must answer before its first start, and that are stopped
             only after it.
+        sweep: called after each process; removes what it leaves outside its folder.
     """
 
     name: str
     program: Callable[[], Program]
     is_ready: Callable[[int], bool] = lambda _pid: True
     needs: tuple[str, ...] = ()
+    sweep: Callable[[], None] = lambda: None
 
 
 class Child:
@@ -138,8 +140,12 @@ class Child:
             self._process.send_signal(signal.SIGCONT)  # one that was halted hears it too
 
     def _end(self) -> int:
-        status = 0 if self._process is None else kill_group(self._process)
-        self._process, self.is_ready = None, False
+        self.is_ready = False
+        if self._process is None:
+            return 0
+        status = kill_group(self._process)
+        self._process = None
+        self.component.sweep()
         return status
 
     def _read_lines(self, process: subprocess.Popen[bytes]) -> None:

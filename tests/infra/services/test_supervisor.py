@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 import threading
@@ -167,6 +168,19 @@ def test_a_stop_asked_for_during_the_start_ends_it(watched: Watched) -> None:
         watched.supervisor.start([silent], seconds=20)
     watched.supervisor.stop()
     assert watched.told[-1] == ("silent", "stopped")
+
+
+def test_what_a_process_leaves_is_swept_up_each_time(watched: Watched) -> None:
+    supervisor, swept = watched.supervisor, list[str]()
+    component = dataclasses.replace(watched.component("a"), sweep=lambda: swept.append("a"))
+    supervisor.start([component], seconds=20)
+    watched.when(
+        lambda: len(watched.ready) == 1, lambda: psutil.Process(watched.ready[0]["a"]).kill()
+    )
+    watched.when(lambda: len(watched.ready) == 2, supervisor.stop_requested.set)
+    supervisor.run()
+    supervisor.stop()
+    assert swept == ["a", "a"]
 
 
 def test_leftovers_are_ended_and_nobody_else(tmp_path: Path) -> None:
