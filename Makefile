@@ -31,10 +31,16 @@ check: install  ## lint, format, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+farm: install  ## a whole farm on this machine, until Ctrl-C
+	$(BIN)/lipfarm up
+
+chaos: install  ## every fault at every crash point; SEEDS=3 for more; takes a while
+	CHAOS_SEEDS=$(or $(SEEDS),1) $(BIN)/python -m pytest -q -s --timeout 600 tests/farm/test_chaos.py
+
 bench: install  ## speed ratios in one run
 	$(BIN)/python -m bench.speed
 
 clean:  ## remove .venv, out and caches
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help install demo test test-slow check bench clean
+.PHONY: help install demo test test-slow check farm chaos bench clean
