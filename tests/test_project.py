@@ -16,11 +16,12 @@ import pytest
 
 from infra import checkpoints
 from infra import errors as infra_errors
+from infra.settings import PREFIX, Settings
 from pipeline import errors as pipeline_errors
 from pipeline.running.commands import run
 
 ROOT = Path(__file__).resolve().parents[1]
-CODE = ("pipeline", "infra", "lipfarm", "bench")
+CODE = ("pipeline", "infra", "api", "workers", "lipfarm", "migrations", "bench")
 MEBIBYTE = 1 << 20
 
 #: Footage and weights; the demo's speech is FLAC, and documents have PNGs.
@@ -119,7 +120,12 @@ def test_every_make_target_a_document_names_exists():
 
 
 def test_every_command_the_readme_shows_exists_with_its_options():
-    shown = re.findall(r"lipfarm ((?:dub|frames|waveform|models)\b[^`\n]*)", _text("README.md"))
+    names = "|".join(command_line().commands)
+    shown = [
+        line
+        for name in ("README.md", "docs/operations.md")
+        for line in re.findall(rf"lipfarm ((?:{names})\b[^`\n]*)", _text(name))
+    ]
     assert shown
     for line in shown:
         command = _find_command(line.split())
@@ -139,6 +145,13 @@ def test_every_documented_option_exists():
     known = set().union(*(_options(c) for _, c in _commands(command_line(), "lipfarm")))
     text = _text("docs/cli.md")
     assert set(re.findall(r"--[a-z]+(?:-[a-z]+)*", text)) <= known | {"--help"}
+
+
+def test_every_setting_is_documented_and_every_documented_one_exists():
+    documented = set(re.findall(r"LIPFARM_[A-Z0-9_]+", _text("docs/operations.md")))
+    settings = {PREFIX + name.upper() for name in Settings.model_fields}
+    clients = {"LIPFARM_URL", "LIPFARM_API_KEY"}
+    assert documented - clients == settings
 
 
 def test_every_choice_of_an_option_is_documented():
@@ -220,9 +233,11 @@ def test_no_footage_no_weights_and_nothing_large_is_committed():
 def test_direct_dependencies_are_pinned_and_the_constraints_agree():
     constraints = _pins((ROOT / "constraints.txt").read_text().splitlines())
     project = tomllib.loads(_text("pyproject.toml"))
-    wanted = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
-    for name, version in _pins(wanted).items():
-        assert constraints.get(name) == version, name
+    extras = project["project"]["optional-dependencies"].values()
+    groups = project["dependency-groups"].values()
+    for wanted in (project["project"]["dependencies"], *extras, *groups):
+        for name, version in _pins(wanted).items():
+            assert constraints.get(re.sub(r"\[.*\]", "", name)) == version, name
 
 
 def test_constraints_name_versions_and_no_places():
