@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import click
 import httpx
@@ -65,6 +65,14 @@ class FarmClient:
         self._http = httpx.Client(
             base_url=self.url, headers={"x-api-key": api_key}, timeout=_TIMEOUT
         )
+
+    def __enter__(self) -> Self:
+        """Itself; its connections are closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close its connections."""
+        self._http.close()
 
     def get(self, path: str, **query: str) -> Any:
         """GET; the answer's JSON.
@@ -143,7 +151,8 @@ def farm_options(command: Callable[..., T]) -> Callable[..., T]:
     def with_client(
         *args: Any, url: str | None, api_key: str | None, data: Path | None, **options: Any
     ) -> T:
-        return command(*args, client=open_client(url, api_key, data), **options)
+        with open_client(url, api_key, data) as client:
+            return command(*args, client=client, **options)
 
     return with_client
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+import structlog
 import uvicorn
 
 from api.app import create_app
@@ -53,6 +54,8 @@ def store(settings: Settings) -> ObjectStore:
 @pytest.fixture(scope="module")
 def url(settings: Settings, database: Database, store: ObjectStore) -> Iterator[str]:
     """Where the API answers."""
+    # It shares this process; its log must not mix with what a test prints.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
     app = create_app(settings, database, store)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
@@ -63,6 +66,7 @@ def url(settings: Settings, database: Database, store: ObjectStore) -> Iterator[
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     thread.join()
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")

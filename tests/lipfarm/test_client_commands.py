@@ -1,0 +1,164 @@
+"""`lipfarm submit`, `status`, `watch`, `fetch` and the rest, against a real API."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import text
+
+from infra.db.session import Database
+from infra.errors import ObjectDamagedError, SettingsError
+from infra.storage.objects import ObjectStore
+from lipfarm import farm_client
+from lipfarm.cli import cli
+from lipfarm.farm_client import (
+    FarmClient,
+    FarmUnreachableError,
+    JobNotCompletedError,
+    RequestRefusedError,
+    open_client,
+)
+from tests.api.conftest import (  # noqa: F401 -- fixtures
+    database,
+    make_key,
+    seaweed,
+    settings,
+    store,
+    url,
+)
+
+OUTPUT = b"dubbed" * 100_000
+WAY = ("preparing", "detecting", "tracking", "rendering", "stitching", "completed")
+
+Lipfarm = Callable[..., Result]
+
+
+@pytest.fixture
+def lipfarm(url: str, make_key: Callable[..., str]) -> Lipfarm:  # noqa: F811
+    environment = {"LIPFARM_URL": url, "LIPFARM_API_KEY": make_key("ours")}
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(cli, [str(word) for word in arguments], env=environment)
+
+    return run
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> tuple[str, ...]:
+    (tmp_path / "film.mp4").write_bytes(b"frames")
+    (tmp_path / "fra.wav").write_bytes(b"samples")
+    return ("--video", str(tmp_path / "film.mp4"), "--audio", str(tmp_path / "fra.wav"))
+
+
+@pytest.fixture
+def complete(database: Database, store: ObjectStore, tmp_path: Path) -> Callable[[str], None]:  # noqa: F811
+    """Completes a job as the farm's workers would."""
+
+    def do(job: str) -> None:
+        path = tmp_path / "made"
+        path.write_bytes(OUTPUT)
+        stored = store.put_file(path, f"outputs/{job}")
+        with database.transaction() as session:
+            for state in WAY:
+                session.execute(
+                    text("UPDATE jobs SET state = :s WHERE id = :j"), {"s": state, "j": job}
+                )
+            session.execute(
+                text(
+                    "UPDATE jobs SET output_key = :k, output_sha256 = :d, output_size_bytes = :n "
+                    "WHERE id = :j"
+                ),
+                {"k": stored.key, "d": stored.sha256, "n": stored.size, "j": job},
+            )
+
+    return do
+
+
+def submitted(lipfarm: Lipfarm, *arguments: object) -> str:
+    done = lipfarm("submit", *arguments)
+    assert done.exit_code == 0, done.output
+    return done.stdout.strip()
+
+
+def test_submit_sends_files_with_the_options_given(lipfarm, inputs):
+    options = ("--network", "draft", "--box", "1,2,30,40", "--fps", "24000/1001", "--priority", 3)
+    job = submitted(lipfarm, *inputs, *options, "--language", "fra", "--label", "a b")
+    shown = json.loads(lipfarm("status", job, "--json").stdout)
+    assert shown["model"] == "draft"
+    assert shown["options"]["box"] == [1, 2, 30, 40]
+    assert shown["options"]["fps"] == "24000/1001"
+    assert (shown["priority"], shown["label"], shown["language"]) == (3, "a b", "fra")
+    assert shown["outputName"] == "film.fra.mp4"
+
+
+def test_submit_takes_addresses_too(lipfarm):
+    job = submitted(lipfarm, "--video", "https://m.example/f.mov", "--audio", "https://m.example/a")
+    assert json.loads(lipfarm("status", job, "--json").stdout)["outputName"] == "f.mov"
+
+
+def test_what_the_farm_refuses_is_said_in_its_words(lipfarm, inputs):
+    done = lipfarm("submit", *inputs, "--preset", "hasty")
+    assert isinstance(done.exception, RequestRefusedError)
+    assert "preset" in str(done.exception)
+
+
+def test_a_missing_file_is_said_before_anything_is_sent(lipfarm, tmp_path):
+    done = lipfarm("submit", "--video", tmp_path / "none.mp4", "--audio", tmp_path / "none.wav")
+    assert "no such file" in str(done.exception)
+
+
+def test_status_pause_resume_cancel_say_how_it_stands(lipfarm, inputs):
+    job = submitted(lipfarm, *inputs)
+    assert "queued, 0 %" in lipfarm("status", job).stdout
+    assert "paused" in lipfarm("pause", job).stdout
+    assert "queued" in lipfarm("resume", job).stdout
+    assert "canceled" in lipfarm("cancel", job).stdout
+    assert isinstance(lipfarm("retry", job).exception, RequestRefusedError)
+    watched = lipfarm("watch", job)
+    assert isinstance(watched.exception, JobNotCompletedError)
+    assert isinstance(lipfarm("fetch", job, "--output", "x").exception, JobNotCompletedError)
+
+
+def test_fetch_continues_what_broke_off(lipfarm, inputs, complete, tmp_path):
+    job, output = submitted(lipfarm, *inputs), tmp_path / "dub.mp4"
+    complete(job)
+    assert "lipfarm fetch" in lipfarm("watch", job).stdout
+    digest = hashlib.sha256(OUTPUT).hexdigest()
+    part = tmp_path / f".dub.mp4.{digest[:12]}.part"
+    part.write_bytes(OUTPUT[:1000])
+    done = lipfarm("fetch", job, "--output", output, "--json")
+    assert json.loads(done.stdout)["sha256"] == digest
+    assert output.read_bytes() == OUTPUT
+    assert not part.exists()
+
+
+def test_fetch_publishes_nothing_that_differs(lipfarm, inputs, complete, tmp_path):
+    job, output = submitted(lipfarm, *inputs), tmp_path / "dub.mp4"
+    complete(job)
+    digest = hashlib.sha256(OUTPUT).hexdigest()
+    (tmp_path / f".dub.mp4.{digest[:12]}.part").write_bytes(b"another file's beginning")
+    done = lipfarm("fetch", job, "--output", output)
+    assert isinstance(done.exception, ObjectDamagedError)
+    assert not output.exists()
+    assert lipfarm("fetch", job, "--output", output).exit_code == 0
+
+
+def test_the_key_of_a_farm_here_goes_to_no_other_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match="which farm"):
+        open_client(None, None, None)
+    folder = tmp_path / farm_client.DEFAULT_DATA
+    folder.mkdir()
+    ready = {"url": "http://127.0.0.1:1", "api_key": "secret"}
+    (folder / "ready.json").write_text(json.dumps(ready))
+    assert open_client(None, None, None).url == "http://127.0.0.1:1"
+    with pytest.raises(SettingsError, match="no key"):
+        open_client("https://elsewhere.example", None, None)
+
+
+def test_a_farm_that_is_away_is_said_to_be():
+    with pytest.raises(FarmUnreachableError):
+        FarmClient("http://127.0.0.1:1", "key", patience=0).get("/v2/models")
