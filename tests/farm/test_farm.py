@@ -1,0 +1,183 @@
+"""A whole farm, as its users see it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import text
+
+from infra.bells import Ringer
+from infra.services.folder import FarmFolder
+from pipeline.artifacts import sha256_of
+from pipeline.dub import Order, dub_film
+from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
+from pipeline.running.progress import Silent
+from tests.farm.conftest import HurtFarm
+
+_OPTIONS = {"segment_seconds": 1}
+
+#: What a person who clicks "cancel" waits at most.
+_AT_ONCE_SECONDS = 2.0
+
+
+def steps(hurt_farm: HurtFarm, job: str, stage: str) -> list[Any]:
+    with hurt_farm.database.transaction() as session:
+        query = "SELECT * FROM steps WHERE job_id = CAST(:job AS uuid) AND stage = :stage"
+        return list(session.execute(text(query), {"job": job, "stage": stage}))
+
+
+def wait_until_rendering(hurt_farm: HurtFarm, job: str) -> None:
+    deadline = time.monotonic() + 60
+    while not any(step.state == "running" for step in steps(hurt_farm, job, "render")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def runners(hurt_farm: HurtFarm, job: str) -> int:
+    """Running steps of a job, as the database has them."""
+    with hurt_farm.database.transaction() as session:
+        query = "SELECT count(*) FROM steps WHERE job_id = CAST(:job AS uuid) AND state = 'running'"
+        return int(session.execute(text(query), {"job": job}).scalar_one())
+
+
+@pytest.fixture(scope="module")
+def long_clip(clips: Path) -> Path:
+    """Long enough to be caught at work."""
+    return clips / "portrait_25fps.mp4"
+
+
+@pytest.fixture(scope="module")
+def long_dialogue(clips: Path) -> Path:
+    return clips / "dialogue_zh.flac"
+
+
+def test_the_farms_output_is_the_one_of_lipfarm_dub(
+    hurt_farm: HurtFarm, short_clip: Path, short_dialogue: Path, tmp_path: Path
+) -> None:
+    client = hurt_farm.new_client()
+    job = client.submit(short_clip, short_dialogue, model="draft", options=_OPTIONS)
+    assert client.wait(job)["status"] == "COMPLETED"
+    output = tmp_path / "dub.mp4"
+    dub_film(
+        Order(
+            short_clip,
+            short_dialogue,
+            output,
+            DubOptions(segment_seconds=1),
+            NetworkChoice("draft"),
+            DetectorChoice(),
+        ),
+        Silent(),
+    )
+    assert client.output_sha256(job) == sha256_of(output)
+
+
+def test_a_second_language_detects_no_face_again_and_says_so(
+    hurt_farm: HurtFarm, short_clip: Path, short_dialogue: Path, clips: Path
+) -> None:
+    client = hurt_farm.new_client()
+    first = client.submit(short_clip, short_dialogue, language="fra", options=_OPTIONS)
+    assert client.wait(first)["status"] == "COMPLETED"
+    assert not any(step.reused for step in steps(hurt_farm, first, "detect"))
+    other = clips / "dialogue_short.flac"
+    second = client.submit(
+        short_clip, other, language="deu", options=_OPTIONS | {"sync_mode": "cut_off"}
+    )
+    assert client.wait(second)["status"] == "COMPLETED"
+    assert all(step.reused for step in steps(hurt_farm, second, "detect"))
+    with hurt_farm.database.transaction() as session:
+        query = (
+            "SELECT count(*) FROM attempts a JOIN steps s ON s.id = a.step_id "
+            "WHERE s.job_id = CAST(:job AS uuid) AND s.stage = 'detect'"
+        )
+        assert session.execute(text(query), {"job": second}).scalar_one() == 0
+
+
+def test_two_languages_at_once_detect_each_segment_once(
+    hurt_farm: HurtFarm, short_clip: Path, short_dialogue: Path, clips: Path
+) -> None:
+    client = hurt_farm.new_client()
+    jobs = [
+        client.submit(short_clip, audio, options=_OPTIONS | {"sync_mode": "cut_off"})
+        for audio in (short_dialogue, clips / "dialogue_short.flac")
+    ]
+    for job in jobs:
+        assert client.wait(job)["status"] == "COMPLETED"
+    made = [step.reused for job in jobs for step in steps(hurt_farm, job, "detect")]
+    assert made.count(False) == made.count(True)
+
+
+def test_the_same_order_again_renders_nothing(
+    hurt_farm: HurtFarm, short_clip: Path, short_dialogue: Path
+) -> None:
+    client = hurt_farm.new_client()
+    jobs = [client.submit(short_clip, short_dialogue, options=_OPTIONS) for _ in range(1)]
+    assert client.wait(jobs[0])["status"] == "COMPLETED"
+    jobs.append(client.submit(short_clip, short_dialogue, options=_OPTIONS))
+    assert client.wait(jobs[1])["status"] == "COMPLETED"
+    assert all(step.reused for step in steps(hurt_farm, jobs[1], "render"))
+    assert client.output_sha256(jobs[0]) == client.output_sha256(jobs[1])
+
+
+def test_an_emptied_redis_and_bells_of_any_kind_change_nothing(
+    hurt_farm: HurtFarm, short_clip: Path, short_dialogue: Path
+) -> None:
+    url = FarmFolder(hurt_farm.farm.data).environment()["LIPFARM_REDIS_URL"]
+    client = hurt_farm.new_client()
+    ringer = Ringer(url)
+    job = client.submit(short_clip, short_dialogue, options=_OPTIONS)
+    with redis.Redis.from_url(url) as broker:
+        for _ in range(20):
+            broker.flushall()
+            for queue in ("stitch", "gpu", "cpu", "gpu"):
+                ringer.ring(queue)  # type: ignore[arg-type]
+            broker.publish("/0.lipfarm.cpu", "not even JSON")
+            broker.publish(
+                "/0.lipfarm.gpu", '{"body": "Zm9yZ2Vk", "headers": {"task": "os.system"}}'
+            )
+            time.sleep(0.1)
+    ringer.close()
+    assert client.wait(job)["status"] == "COMPLETED"
+    assert hurt_farm.farm.audit() == []
+
+
+def test_cancel_acts_at_once_and_leaves_nothing(
+    hurt_farm: HurtFarm, long_clip: Path, long_dialogue: Path
+) -> None:
+    client = hurt_farm.new_client()
+    job = client.submit(long_clip, long_dialogue, options=_OPTIONS)
+    wait_until_rendering(hurt_farm, job)
+    assert client.post(f"/v2/generate/{job}/cancel").is_success
+    time.sleep(_AT_ONCE_SECONDS)
+    assert runners(hurt_farm, job) == 0
+    assert not list(hurt_farm.farm.data.rglob(f"*{job}*"))
+    assert hurt_farm.farm.audit() == []
+
+
+def test_pause_gives_back_and_resume_goes_on(
+    hurt_farm: HurtFarm, short_clip: Path, short_dialogue: Path
+) -> None:
+    client = hurt_farm.new_client()
+    job = client.submit(short_clip, short_dialogue, options=_OPTIONS)
+    wait_until_rendering(hurt_farm, job)
+    assert client.post(f"/v2/generate/{job}/pause").is_success
+    assert runners(hurt_farm, job) == 0
+    done = [step.state for step in steps(hurt_farm, job, "render")].count("completed")
+    time.sleep(_AT_ONCE_SECONDS)
+    assert [step.state for step in steps(hurt_farm, job, "render")].count("completed") == done
+    assert client.post(f"/v2/generate/{job}/resume").is_success
+    assert client.wait(job)["status"] == "COMPLETED"
+
+
+def test_what_cannot_be_dubbed_is_rejected_with_the_reason(
+    hurt_farm: HurtFarm, short_dialogue: Path, tmp_path: Path
+) -> None:
+    text_file = tmp_path / "film.mp4"
+    text_file.write_text("this is no film\n" * 100)
+    client = hurt_farm.new_client()
+    done = client.wait(client.submit(text_file, short_dialogue))
+    assert done["status"] == "REJECTED"
+    assert done["error"]
+    assert hurt_farm.farm.audit() == []
