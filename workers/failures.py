@@ -1,0 +1,57 @@
+"""What an exception means: the one place where the classes of failure are told apart."""
+
+import errno
+from typing import Final
+
+from infra.db.orders import Failure, FailureKind
+from infra.errors import FetchError, InfraError, ServiceUnavailableError, StoreFullError
+from infra.storage.objects import TransferStoppedError
+from pipeline.errors import InputError, MemoryExhaustedError, OutputError, PipelineError
+from workers.runner import NoProgressError, RunnerDiedError
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+#: An error that is none of these is a ``resource`` failure: it speaks against the worker, another
+#: one tries, up to a few times, and a worker that does it to several jobs must prove itself. Full
+#: disks, exhausted memory, missing weights and our own bugs all are.
+_KINDS: Final[tuple[tuple[type[Exception], FailureKind], ...]] = (
+    (InputError, "content"),
+    (OutputError, "content"),
+    (FetchError, "content"),
+    (ServiceUnavailableError, "infrastructure"),
+    (TransferStoppedError, "infrastructure"),
+    (RunnerDiedError, "death"),
+)
+
+
+def classify(error: Exception) -> Failure:
+    """Class, code and message of an error; the message is one line.
+
+    Args:
+        error: anything a stage raised, here or in a runner.
+    """
+    for known, kind in _KINDS:
+        if isinstance(error, known):
+            return Failure(kind, _code(error), _message(error))
+    return Failure("resource", _code(error), _message(error))
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, PipelineError | InfraError):
+        return error.code
+    if isinstance(error, RunnerDiedError):
+        return "runner_died"
+    if isinstance(error, NoProgressError):
+        return "no_progress"
+    if isinstance(error, MemoryError):
+        return MemoryExhaustedError.code
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return StoreFullError.code
+    return "internal_error"
+
+
+def _message(error: Exception) -> str:
+    line = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, PipelineError | InfraError | RunnerDiedError | NoProgressError):
+        return line
+    return f"{type(error).__name__}: {line}"
