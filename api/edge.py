@@ -18,6 +18,9 @@ _HEADERS = {
     "x-frame-options": "DENY",
 }
 
+#: Asked every few seconds by whoever watches over the process.
+_PROBES = frozenset({"/healthz", "/readyz"})
+
 _log = get_logger(__name__)
 
 
@@ -50,7 +53,8 @@ class Edge:
                 await self._app(scope, receive, send_on)
             finally:
                 # The path alone: a query may hold what is not for a log.
-                _log.info(
+                say = _log.debug if scope["path"] in _PROBES else _log.info
+                say(
                     "request.answered",
                     method=scope["method"],
                     path=scope["path"],
