@@ -41,6 +41,9 @@ _Answer = TypeVar("_Answer")
 _BLOCK: Final = 1 << 20
 _PART: Final = 16 << 20
 
+#: A stream's length is not known beforehand; ten thousand of these are more than any film.
+_STREAM_PART: Final = 24 << 20
+
 #: Parts under way at once; each holds its bytes in memory.
 _PARTS_AT_ONCE: Final = 4
 
@@ -177,8 +180,10 @@ class ObjectStore:
         """
         reader = _HashingReader(stream)
         config = TransferConfig(
-            multipart_threshold=_PART, multipart_chunksize=2 * _PART, max_concurrency=2
+            multipart_threshold=_PART, multipart_chunksize=_STREAM_PART, max_concurrency=2
         )
+        # Of a stream, parts wait in memory; ten would, if nothing were said.
+        config.max_in_memory_upload_chunks = 2
         with _translated(key):
             self._client.upload_fileobj(cast("IO[bytes]", reader), self.bucket, key, Config=config)
         return StoredObject(key, reader.size, reader.digest)
@@ -217,7 +222,7 @@ class ObjectStore:
     def _receive(self, key: str, part: Path, should_stop: ShouldStop) -> str:
         digest = hashlib.sha256()
         body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
-        with contextlib.closing(body), _no_room(part), part.open("wb") as file:
+        with contextlib.closing(body), full_disk_told(part), part.open("wb") as file:
             for block in body.iter_chunks(_BLOCK):
                 if should_stop():
                     raise TransferStoppedError(f"download of {key} broken off")
@@ -333,7 +338,8 @@ def _sha256_of(path: Path, should_stop: ShouldStop) -> str:
 
 
 @contextlib.contextmanager
-def _no_room(path: Path) -> Iterator[None]:
+def full_disk_told(path: Path) -> Iterator[None]:
+    """Raise StoreFullError where the block finds no room for ``path``."""
     try:
         yield
     except OSError as error:
