@@ -25,6 +25,7 @@ from lipfarm.media_commands import frames, waveform
 from lipfarm.models_command import models
 from lipfarm.submit_command import submit
 from lipfarm.up_command import up
+from lipfarm.worker_command import reconciler, worker
 from pipeline.errors import MemoryExhaustedError, PipelineError, StorageFullError
 
 #: As a shell reports a process ended by SIGINT, and by SIGTERM.
@@ -53,6 +54,8 @@ for command in (dub, frames, waveform, models):
 for command in (api, submit, status, watch, fetch, cancel, pause, resume, retry):
     cli.add_command(command)
 cli.add_command(up)
+cli.add_command(worker)
+cli.add_command(reconciler)
 cli.add_command(doctor)
 cli.add_command(migrate)
 cli.add_command(audit)

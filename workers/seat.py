@@ -35,16 +35,15 @@ class Seat:
                 free = all(lease.is_past_half for lease in self._leases)
             yield free
 
-    @contextlib.contextmanager
-    def taken_by(self, lease: Lease) -> Iterator[None]:
-        """The lease counts among those of this seat while the block runs."""
+    def take(self, lease: Lease) -> None:
+        """The lease counts among those of this seat, until it leaves."""
         with self._lock:
             self._leases.append(lease)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._leases.remove(lease)
+
+    def leave(self, lease: Lease) -> None:
+        """See :meth:`take`."""
+        with self._lock:
+            self._leases.remove(lease)
 
     def compute(
         self, lease: Lease, work: str, given: dict[str, Any], *, counts: bool = True
