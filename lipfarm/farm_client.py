@@ -11,6 +11,7 @@ import click
 import httpx
 
 from infra.errors import InfraError, SettingsError
+from infra.services.folder import READY_FILE
 
 #: Where `lipfarm up` keeps a farm unless told otherwise.
 DEFAULT_DATA = Path("lipfarm-data")
@@ -182,7 +183,7 @@ def _noted_farm(data: Path | None) -> tuple[str | None, str | None]:
     """Address and key of the farm that runs on a folder."""
     folder = data or DEFAULT_DATA
     try:
-        ready = json.loads((folder / "ready.json").read_text())
+        ready = json.loads((folder / READY_FILE).read_text())
         return str(ready["url"]), str(ready["api_key"])
     except FileNotFoundError:
         if data is None:
@@ -191,4 +192,4 @@ def _noted_farm(data: Path | None) -> tuple[str | None, str | None]:
             f"{data}: no farm runs on this folder; start it: lipfarm up --data {data}"
         ) from None
     except (ValueError, KeyError) as error:
-        raise SettingsError(f"{folder}/ready.json cannot be read: {error}") from None
+        raise SettingsError(f"{folder / READY_FILE} cannot be read: {error}") from None

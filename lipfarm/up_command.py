@@ -13,7 +13,7 @@ import click
 
 from infra.errors import ServiceUnavailableError
 from infra.logs import FORMAT_VARIABLE, LEVEL_VARIABLE
-from infra.services.folder import FarmFolder
+from infra.services.folder import READY_FILE, FarmFolder
 from infra.services.notes import end_leftovers, write_atomically
 from infra.services.ports import LOOPBACK, is_free
 from infra.services.supervisor import StopRequestedError, Supervisor
@@ -85,7 +85,8 @@ class _Up:
         log: FarmLog,
     ) -> None:
         self._folder, self._workers, self._log = folder, workers, log
-        self._ready_file = ready_file
+        # The one in the folder tells `lipfarm submit` and its kin where the farm is.
+        self._ready_files = [folder.path / READY_FILE, *([ready_file] if ready_file else [])]
         self._pid_file = folder.path / "processes.json"
         self._api_key = ""
         self._has_greeted = False
@@ -100,8 +101,7 @@ class _Up:
 
     def run(self) -> None:
         """Start, keep alive, stop. Nothing is left afterwards, whatever happens."""
-        if self._ready_file is not None:
-            self._ready_file.unlink(missing_ok=True)
+        self._unready()
         end_leftovers(self._pid_file)
         with _signals_to(self._supervisor):
             try:
@@ -111,6 +111,7 @@ class _Up:
                 pass
             finally:
                 self._say("stopping; press Ctrl-C again not to wait for steps in hand")
+                self._unready()
                 self._supervisor.stop()
         self._say("stopped; start again with the same --data to carry on")
 
@@ -167,14 +168,18 @@ class _Up:
         return key.secret
 
     def _tell_ready(self, pids: Mapping[str, int]) -> None:
-        if self._ready_file is not None:
-            ready = {"url": self._url, "api_key": self._api_key, "processes": pids}
-            write_atomically(self._ready_file, json.dumps(ready))
+        ready = {"url": self._url, "api_key": self._api_key, "processes": pids}
+        for file in self._ready_files:
+            write_atomically(file, json.dumps(ready))
         if not self._has_greeted:
             self._has_greeted = True
             self._say(f"the farm is ready at {self._url}")
             # The one place a key is shown: to whoever started the farm, and again when asked for.
             click.echo(f"\n  address  {self._url}\n  API key  {self._api_key}\n")
+
+    def _unready(self) -> None:
+        for file in self._ready_files:
+            file.unlink(missing_ok=True)
 
     def _say(self, text: str) -> None:
         self._log.add_event(OURSELVES, text)

@@ -5,6 +5,7 @@
     DATA/
       lock             held while `lipfarm up` runs; in it, whose pid
       farm.json        ports and passwords, for the owner's eyes; made once, kept
+      ready.json       address, key and pids while it runs
       processes.json   pids of the children, in case `up` is killed
       postgres/ valkey/ seaweedfs/ scratch/
 """
@@ -21,6 +22,9 @@ from typing import Any
 from infra.errors import InfraError, SettingsError
 from infra.services.notes import write_atomically
 from infra.services.ports import free_port, is_free
+
+#: While the farm runs: its address, first key and pids.
+READY_FILE = "ready.json"
 
 
 class FolderBusyError(InfraError):
