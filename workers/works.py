@@ -9,7 +9,6 @@ import torch
 from infra.crash_points import crash_point
 from pipeline.artifacts import Store
 from pipeline.steps.detecting import detect
-from pipeline.steps.facts import to_json
 from pipeline.steps.preparing import Inputs, input_keys, prepare
 from pipeline.steps.rendering import load_network, render
 from pipeline.steps.self_test import self_test
@@ -30,7 +29,7 @@ def _input_keys(given: dict[str, Any], _advance: Advance) -> Any:
 def _prepare(given: dict[str, Any], advance: Advance) -> Any:
     store: Store = given["store"]
     prepared, steps = prepare(Inputs(**given["inputs"]), store, advance, given["held"])
-    return to_json(prepared), steps
+    return prepared, steps
 
 
 def _detect(given: dict[str, Any], advance: Advance) -> Any:
