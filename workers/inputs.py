@@ -1,16 +1,59 @@
-"""Inputs given by URL are fetched into the bucket once, when their job is prepared."""
+"""Inputs given by URL: fetched into the bucket once, when a job that has them is prepared."""
 
+from dataclasses import replace
+from pathlib import Path
+
+from infra.db.assets import set_fetched
 from infra.db.orders import AssetRef
-from infra.errors import FetchError
+from infra.errors import FetchError, ServiceUnavailableError
+from infra.storage.fetching import fetch_url
+from infra.storage.names import asset_key, safe_name
+from pipeline.artifacts import sha256_of
 from workers.step import StepAtWork
+
+#: A URL's server that is away may come back; after so many attempts it counts as gone for good.
+_MOST_ATTEMPTS = 8
 
 
 def bring_input(step: StepAtWork, asset: AssetRef) -> AssetRef:
-    """The input as it is in the bucket.
+    """The input as it is in the bucket, with its digest.
 
     Raises:
         FetchError: it cannot or must not be fetched.
+        InfraError: the bucket or the URL's server is away.
     """
     if asset.object_key is None:
-        raise FetchError(f"{asset.name} was not fetched")
+        return _fetch(step, asset)
+    if asset.sha256 is None:
+        return replace(asset, sha256=sha256_of(step.fetch_asset(asset)))
     return asset
+
+
+def _fetch(step: StepAtWork, asset: AssetRef) -> AssetRef:
+    folder = step.pins.add(f"asset-{asset.id}")
+    path = folder / safe_name(asset.name)
+    with step.farm.workspace.fetching(folder.name):
+        folder.mkdir(exist_ok=True)
+        if not path.exists():
+            _fetch_url(step, asset, path)
+    stored = step.upload_file(path, asset_key(step.project_id, asset.id, asset.name))
+    with step.farm.database.transaction() as session:
+        return set_fetched(session, asset.id, stored.key, stored.size, stored.sha256)
+
+
+def _fetch_url(step: StepAtWork, asset: AssetRef, path: Path) -> None:
+    settings = step.farm.settings
+    if asset.source_url is None:
+        raise FetchError(f"{asset.name} was never uploaded")
+    try:
+        fetch_url(
+            asset.source_url,
+            path,
+            max_bytes=settings.max_upload_bytes,
+            private_addresses=settings.fetch_private_addresses,
+            should_stop=step.lease.is_interrupted,
+        )
+    except ServiceUnavailableError as error:
+        if step.lease.claim.attempt < _MOST_ATTEMPTS:
+            raise
+        raise FetchError(f"{error}; tried {_MOST_ATTEMPTS} times") from error

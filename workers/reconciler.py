@@ -1,10 +1,11 @@
-"""The reconciler's process: any number may run, one leads and looks at everything, over and over."""
+"""The reconciler's process: any number may run, one leads and looks, over and over."""
 
 import signal
 import threading
 from types import FrameType
 
 from infra.bells import Ringer
+from infra.db.leading import Leadership
 from infra.db.reconcile import reconcile
 from infra.db.session import Database
 from infra.errors import InfraError
@@ -35,15 +36,12 @@ def reconcile_until(stop: threading.Event, settings: Settings) -> None:
         ring_for_changes=ringer.ring_for_changes,
         pool_size=2,
     )
+    leadership = Leadership(settings.database_url)
     speaks = True
     while not stop.is_set():
         try:
-            mended = reconcile(
-                database,
-                ringer.ring,
-                lease_seconds=settings.lease_seconds,
-                silence_seconds=settings.worker_silence_seconds,
-            )
+            if leadership.leads():
+                _reconcile_once(database, ringer, settings)
         except InfraError as error:
             if speaks:
                 _logger.warning("reconciler.failed", error=str(error))
@@ -52,8 +50,18 @@ def reconcile_until(stop: threading.Event, settings: Settings) -> None:
             _logger.exception("reconciler.failed")
         else:
             speaks = True
-            if mended:
-                _logger.info("reconciler.mended", mended=str(mended))
         stop.wait(settings.reconcile_seconds)
+    leadership.resign()
     database.close()
     ringer.close()
+
+
+def _reconcile_once(database: Database, ringer: Ringer, settings: Settings) -> None:
+    mended = reconcile(
+        database,
+        ringer.ring,
+        lease_seconds=settings.lease_seconds,
+        silence_seconds=settings.worker_silence_seconds,
+    )
+    if mended:
+        _logger.info("reconciler.mended", mended=str(mended))
