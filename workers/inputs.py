@@ -38,7 +38,11 @@ def _fetch(step: StepAtWork, asset: AssetRef) -> AssetRef:
             _fetch_url(step, asset, path)
     stored = step.upload_file(path, asset_key(step.project_id, asset.id, asset.name))
     with step.farm.database.transaction() as session:
-        return set_fetched(session, asset.id, stored.key, stored.size, stored.sha256)
+        fetched = set_fetched(session, asset.id, stored.key, stored.size, stored.sha256)
+    if fetched.sha256 != stored.sha256:
+        # Somebody was faster, and the URL gave them other bytes: theirs count.
+        path.unlink()
+    return fetched
 
 
 def _fetch_url(step: StepAtWork, asset: AssetRef, path: Path) -> None:

@@ -65,6 +65,12 @@ class Failed:
     traceback: str
 
 
+#: Told, inside, how many more frames are finished.
+Advance = Callable[[int], None]
+
+#: Computes, inside, one order: (payload, advance) to an answer that pickles.
+Work = Callable[[Any, Advance], Any]
+
 Message = Advanced | Answered | Missed | Failed
 
 #: Runs in the process: (connection, threads, log file); see :mod:`workers.runner_process`.

@@ -9,25 +9,18 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
 
 from infra.services.leash import die_with
 from pipeline.artifacts import MissingArtifactsError
 from workers.failures import classify
-from workers.runner import Advanced, Answered, Failed, Message, Missed, Order
+from workers.runner import Advance, Advanced, Answered, Failed, Message, Missed, Order, Work
 
 #: Progress is told at most so often.
 _TELL_SECONDS = 0.1
-
-#: Told how many more frames are finished.
-Advance = Callable[[int], None]
-
-#: Computes one order: (payload, advance) to an answer of plain values.
-Work = Callable[[Any, Advance], Any]
 
 
 def run_pipeline(connection: Connection, threads: int, log: str) -> None:

@@ -14,7 +14,7 @@ from pipeline.steps.rendering import load_network, render
 from pipeline.steps.self_test import self_test
 from pipeline.steps.stitching import stitch
 from pipeline.steps.tracking import track
-from workers.runner_process import Advance, Work
+from workers.runner import Advance, Work
 
 
 def share_cores(threads: int) -> None:
