@@ -8,10 +8,10 @@ of the index of ready steps, so a million steps cost what a thousand do.
 import uuid
 from typing import Any, Final
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from infra.db.orders import AssetRef, Claim
+from infra.db.statements import statement
 from infra.db.states import Queue
 
 #: As in the settings of a farm nobody configured.
@@ -142,7 +142,7 @@ def claim_step(
         The step, or None when there is nothing for this worker.
     """
     row = session.execute(
-        text(CLAIM), {"worker": worker_id, "queue": queue, "lease": lease_seconds}
+        statement(CLAIM), {"worker": worker_id, "queue": queue, "lease": lease_seconds}
     ).one_or_none()
     if row is None:
         return None

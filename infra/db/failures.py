@@ -11,6 +11,7 @@ from infra.db import fence
 from infra.db.moves import StepOfJob, begin_job, lock_job_of_step, move_job
 from infra.db.orders import Failure
 from infra.db.session import note_work
+from infra.db.statements import statement
 from infra.db.verdicts import (
     MOST_FAILED_JOBS,
     QUARANTINED,
@@ -102,8 +103,8 @@ def lose_step(session: Session, step_id: int, attempt: int) -> bool:
 
 
 def _history(session: Session, step_id: int, attempt: int, held: str) -> Any:
-    statement = text(_HISTORY.format(fence=held))
-    return session.execute(statement, {"step": step_id, "attempt": attempt}).one_or_none()
+    history = statement(_HISTORY.format(fence=held))
+    return session.execute(history, {"step": step_id, "attempt": attempt}).one_or_none()
 
 
 def _judged(step: StepOfJob, attempt: int, row: Any, failure: Failure) -> _Case:

@@ -12,12 +12,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from infra.db import fence
-from infra.db.barrier import pass_barrier
+from infra.db.barrier import UNFINISHED, pass_barrier
 from infra.db.claims import LEASE_SECONDS
 from infra.db.failures import settle_failure
 from infra.db.moves import StepOfJob, lock_job_of_step
 from infra.db.orders import Failure, JobOutput, NewArtifact, StepResult
 from infra.db.session import note_work
+from infra.db.statements import statement
 from infra.db.states import Desired
 
 _HEARTBEAT = """
@@ -55,7 +56,10 @@ closed AS (
 proven AS (
     UPDATE workers w SET failed_jobs = '{{}}'
     FROM done WHERE w.id = done.worker_id AND w.failed_jobs <> '{{}}' AND NOT :reused)
-SELECT id FROM done
+SELECT NOT EXISTS (
+    SELECT FROM steps
+    WHERE job_id = :job AND stage = :stage AND id <> :step AND {unfinished}) AS last
+FROM done
 """
 
 _WAS_COMPLETED: Final = text(
@@ -103,7 +107,7 @@ def heartbeat(
         FencedError: the step is not this attempt's any more: lost, paused or canceled.
     """
     desired: Desired | None = session.scalar(
-        text(_HEARTBEAT.format(fence=fence.HELD)),
+        statement(_HEARTBEAT.format(fence=fence.HELD)),
         {"step": step_id, "attempt": attempt, "frames": frames_done, "lease": lease_seconds},
     )
     if desired is None:
@@ -120,16 +124,18 @@ def complete_step(session: Session, step_id: int, attempt: int, result: StepResu
         FencedError: the step is not this attempt's any more; nothing was changed.
     """
     step = lock_job_of_step(session, step_id)
-    done = session.scalar(
-        text(_COMPLETE.format(fence=fence.HELD)),
+    is_last: bool | None = session.scalar(
+        statement(_COMPLETE.format(fence=fence.HELD, unfinished=UNFINISHED)),
         {
             "step": step_id,
             "attempt": attempt,
+            "job": step.job.id,
+            "stage": step.stage,
             "reused": result.reused,
             **_artifact_values(result.artifact),
         },
     )
-    if done is None:
+    if is_last is None:
         if session.scalar(_WAS_COMPLETED, {"step": step_id, "attempt": attempt}):
             return
         raise fence.refusal(step_id, attempt)
@@ -138,7 +144,8 @@ def complete_step(session: Session, step_id: int, attempt: int, result: StepResu
         session.execute(_ADD_FACTS, {"job": step.job.id, "stage": step.stage, "facts": facts})
     if result.output is not None:
         _set_output(session, step, result.output)
-    pass_barrier(session, step.job, step.stage, result.next_steps)
+    if is_last:
+        pass_barrier(session, step.job, step.stage, result.next_steps)
 
 
 def fail_step(session: Session, step_id: int, attempt: int, failure: Failure) -> None:
@@ -159,7 +166,7 @@ def release_step(session: Session, step_id: int, attempt: int) -> None:
     step = lock_job_of_step(session, step_id)
     ready = step.job.desired == "run"
     given = session.scalar(
-        text(_RELEASE.format(fence=fence.HELD)),
+        statement(_RELEASE.format(fence=fence.HELD)),
         {"step": step_id, "attempt": attempt, "ready": ready},
     )
     if given is None:

@@ -7,10 +7,12 @@ does without; it locks one free step and waits for nothing.
 
 import uuid
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from infra.db.statements import statement
 from infra.db.states import JOB_ENDS, Desired, JobState, Queue, Stage
 from infra.errors import FencedError, NotFoundError
 
@@ -25,6 +27,13 @@ _JOB_OF_STEP = """
 SELECT s.stage, s.queue, j.id, j.project_id, j.state, j.desired, j.rank
 FROM steps s JOIN jobs j ON j.id = s.job_id WHERE s.id = :step {lock}
 """
+
+_MOVE: Final = text("""
+UPDATE jobs SET state = :state, finished_at = CASE WHEN :ended THEN clock_timestamp() END,
+    error_code = nullif(CAST(:code AS text), ''),
+    error_message = nullif(CAST(:message AS text), '')
+WHERE id = :job
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +69,7 @@ def lock_job(session: Session, job_id: uuid.UUID, project_id: uuid.UUID | None =
         NotFoundError: there is none, or it is another project's.
     """
     row = session.execute(
-        text(_JOB.format(lock=JOB_LOCK)),
+        statement(_JOB.format(lock=JOB_LOCK)),
         {"job": job_id},
     ).one_or_none()
     if row is None or project_id not in {None, row.project_id}:
@@ -75,7 +84,7 @@ def lock_job_of_step(session: Session, step_id: int) -> StepOfJob:
         FencedError: the step is gone, with its job.
     """
     row = session.execute(
-        text(_JOB_OF_STEP.format(lock=JOB_LOCK)),
+        statement(_JOB_OF_STEP.format(lock=JOB_LOCK)),
         {"step": step_id},
     ).one_or_none()
     if row is None:
@@ -93,12 +102,7 @@ def move_job(
         IllegalMoveError: there is no such move; found when the statement runs.
     """
     session.execute(
-        text(
-            "UPDATE jobs SET state = :state, "
-            "finished_at = CASE WHEN :ended THEN clock_timestamp() END, "
-            "error_code = nullif(CAST(:code AS text), ''), "
-            "error_message = nullif(CAST(:message AS text), '') WHERE id = :job"
-        ),
+        _MOVE,
         {
             "state": state,
             "ended": state in JOB_ENDS,

@@ -2,10 +2,13 @@
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
-from sqlalchemy import create_engine
-from sqlalchemy.exc import DBAPIError
+import psycopg
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
 
 from infra.db.states import Queue
@@ -24,9 +27,13 @@ _CONNECTION = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
     "options": (
-        "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=10s"
+        "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=10s "
+        "-c jit=off"  # compiling takes longer than any statement here
     ),
 }
+
+#: A connection unused for so long is asked whether it still stands; asking each time would be dear.
+_IDLE_SECONDS = 2.0
 
 _logger = logging.getLogger(__name__)
 
@@ -53,10 +60,11 @@ class Database:
             with_driver(url),
             pool_size=pool_size,
             max_overflow=0,
-            pool_pre_ping=True,
             pool_timeout=30,
             connect_args=_CONNECTION,
         )
+        event.listen(self._engine, "checkin", _note_time)
+        event.listen(self._engine, "checkout", _ping_if_idle)
         self._sessions = sessionmaker(self._engine, expire_on_commit=False)
         self._ring = ring
         self._ring_for_changes = ring_for_changes
@@ -116,6 +124,20 @@ def note_changes(session: Session) -> None:
 def with_driver(url: str) -> str:
     """The URL with the driver SQLAlchemy is to use."""
     return "postgresql+psycopg://" + url.split("://", 1)[1]
+
+
+def _note_time(_connection: Any, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _ping_if_idle(connection: Any, record: Any, _proxy: Any) -> None:
+    if time.monotonic() - record.info.get("used", time.monotonic()) < _IDLE_SECONDS:
+        return
+    try:
+        connection.execute("")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error  # the pool makes another
 
 
 def _bound(ring: Callable[[Queue], object], queue: Queue) -> Callable[[], object]:

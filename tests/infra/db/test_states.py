@@ -12,12 +12,13 @@ from infra.db.states import JOB_MOVES, STEP_MOVES, JobState, StepState
 from infra.errors import IllegalMoveError
 from tests.infra.db.hands import Hands
 
+MOVE = "UPDATE {} SET state = :state WHERE id = :row"
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "states.md"
 
 
 def _allows(hands: Hands, table: str, row: object, before: str, after: str) -> bool:
     """Whether the database lets a row go from one state to the other."""
-    move = f"UPDATE {table} SET state = :state WHERE id = :row"
+    move = MOVE.format(table)
     hands.run(f"ALTER TABLE {table} DISABLE TRIGGER refuse_move")
     hands.run(move, state=before, row=row)
     hands.run(f"ALTER TABLE {table} ENABLE TRIGGER refuse_move")
