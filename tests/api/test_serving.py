@@ -58,7 +58,6 @@ def peak_mebibytes(process: subprocess.Popen[str]) -> float:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's own peak")
-@pytest.mark.xfail(strict=True, reason="ObjectStore.put_stream holds up to ten parts of 32 MB")
 def test_uploads_pass_through_in_bounded_memory(
     process, store, make_key: Callable[..., str], tmp_path
 ):

@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ class HurtFarm:
 
     around: Surroundings
     database: Database
-    projects: int = 0
+    clients: list[Client] = field(default_factory=list)
 
     @property
     def farm(self) -> Farm:
@@ -34,11 +34,16 @@ class HurtFarm:
 
     def new_client(self) -> Client:
         """A client of a project of its own: it shares no artifact with anybody."""
-        self.projects += 1
         with self.database.transaction() as session:
-            project = create_project(session, f"project {self.projects}")
+            project = create_project(session, f"project {len(self.clients)}")
             key = create_api_key(session, project, "test", scopes=("read", "submit", "admin"))
-        return self.farm.client(key.secret)
+        self.clients.append(self.farm.client(key.secret))
+        return self.clients[-1]
+
+    def close(self) -> None:
+        self.database.close()
+        for client in self.clients:
+            client.close()
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +70,9 @@ def hurt_farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HurtFarm]:
         )
         with farm:
             url = FarmFolder(farm.data).environment()["LIPFARM_DATABASE_URL"]
-            yield HurtFarm(Surroundings(farm, crash_dir, scratch, proxy), Database(url))
+            hurt = HurtFarm(Surroundings(farm, crash_dir, scratch, proxy), Database(url))
+            yield hurt
+            hurt.close()
         proxy.close()
 
 

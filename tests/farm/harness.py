@@ -141,6 +141,9 @@ class Client:
     def __init__(self, url: str, api_key: str) -> None:
         self._http = httpx.Client(base_url=url, headers={"x-api-key": api_key}, timeout=60)
 
+    def close(self) -> None:
+        self._http.close()
+
     def submit(self, video: Path, audio: Path, *, idempotency_key: str = "", **fields: Any) -> str:
         """Upload both and order a dub; the generation's id. Tried again while the farm is hurt."""
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
