@@ -83,8 +83,8 @@ def fill_disk(around: Surroundings, _pid: int) -> None:
     """Not a byte is left on the workers' disk, for a while."""
     assert around.scratch is not None
     ballast = around.scratch / "ballast"
-    _fill(ballast)
     _later(LASTING_SECONDS, lambda: ballast.unlink(missing_ok=True))
+    _fill(ballast)
 
 
 #: The fault, and what the process at the point is told to do.
@@ -146,14 +146,12 @@ def _later(seconds: float, action: Callable[[], None]) -> None:
 
 
 def _fill(path: Path) -> None:
+    """Write until nothing more fits, unbuffered: a file half written at the end is full, too."""
     block = bytes(1 << 20)
-    with path.open("wb") as file:
-        while True:
+    with path.open("wb", buffering=0) as file:
+        while block:
             try:
                 file.write(block)
-                file.flush()
             except OSError as error:
                 assert error.errno == errno.ENOSPC
-                if len(block) == 1:
-                    return
-                block = block[: max(1, len(block) // 16)]
+                block = block[: len(block) // 16]
