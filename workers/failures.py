@@ -6,14 +6,21 @@ from typing import Final
 from infra.db.orders import Failure, FailureKind
 from infra.errors import FetchError, InfraError, ServiceUnavailableError, StoreFullError
 from infra.storage.objects import TransferStoppedError
-from pipeline.errors import InputError, MemoryExhaustedError, OutputError, PipelineError
+from pipeline.errors import (
+    InputError,
+    MemoryExhaustedError,
+    OutputError,
+    PipelineError,
+    StorageFullError,
+)
 from workers.runner import NoProgressError, RunnerDiedError
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 #: An error that is none of these is a ``resource`` failure: it speaks against the worker, another
-#: one tries, up to a few times, and a worker that does it to several jobs must prove itself. Full
-#: disks, exhausted memory, missing weights and our own bugs all are.
+#: one tries, up to a few times, and a worker that does it to several jobs must prove itself. Exhausted
+#: memory, missing weights and our own bugs all are. A full disk is not: it empties itself, or a
+#: person does it, and no step should have failed meanwhile.
 _KINDS: Final[tuple[tuple[type[Exception], FailureKind], ...]] = (
     (InputError, "content"),
     (OutputError, "content"),
@@ -30,6 +37,8 @@ def classify(error: Exception) -> Failure:
     Args:
         error: anything a stage raised, here or in a runner.
     """
+    if _is_full(error):
+        return Failure("infrastructure", StoreFullError.code, _message(error))
     for known, kind in _KINDS:
         if isinstance(error, known):
             return Failure(kind, _code(error), _message(error))
@@ -45,9 +54,13 @@ def _code(error: Exception) -> str:
         return "no_progress"
     if isinstance(error, MemoryError):
         return MemoryExhaustedError.code
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return StoreFullError.code
     return "internal_error"
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return isinstance(error, StoreFullError | StorageFullError)
 
 
 def _message(error: Exception) -> str:
