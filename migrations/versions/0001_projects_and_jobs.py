@@ -22,7 +22,7 @@ def upgrade() -> None:
             server_default=sa.text("now()"),
             nullable=False,
         ),
-        sa.CheckConstraint("weight > 0", name="ck_projects_weight"),
+        sa.CheckConstraint("weight > 0", name=op.f("ck_projects_weight")),
         sa.PrimaryKeyConstraint("id", name="pk_projects"),
         sa.UniqueConstraint("name", name="uq_projects_name"),
     )
@@ -71,9 +71,9 @@ def upgrade() -> None:
             server_default=sa.text("now()"),
             nullable=False,
         ),
-        sa.CheckConstraint("kind IN ('video', 'audio', 'image')", name="ck_assets_kind"),
+        sa.CheckConstraint("kind IN ('video', 'audio', 'image')", name=op.f("ck_assets_kind")),
         sa.CheckConstraint(
-            "object_key IS NOT NULL OR source_url IS NOT NULL", name="ck_assets_somewhere"
+            "object_key IS NOT NULL OR source_url IS NOT NULL", name=op.f("ck_assets_somewhere")
         ),
         sa.ForeignKeyConstraint(
             ["project_id"],
@@ -104,7 +104,7 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "state IN ('pending', 'jobs_created', 'processing', 'completed', 'failed')",
-            name="ck_batches_state",
+            name=op.f("ck_batches_state"),
         ),
         sa.ForeignKeyConstraint(
             ["project_id"],
@@ -157,11 +157,11 @@ def upgrade() -> None:
         ),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("desired IN ('run', 'pause', 'cancel')", name="ck_jobs_desired"),
+        sa.CheckConstraint("desired IN ('run', 'pause', 'cancel')", name=op.f("ck_jobs_desired")),
         sa.CheckConstraint(
             "state IN ('queued', 'preparing', 'detecting', 'tracking', 'rendering', 'stitching', "
             "'completed', 'failed', 'rejected', 'canceled')",
-            name="ck_jobs_state",
+            name=op.f("ck_jobs_state"),
         ),
         sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name="fk_jobs_batch_id_batches"),
         sa.ForeignKeyConstraint(["dialogue_id"], ["assets.id"], name="fk_jobs_dialogue_id_assets"),
@@ -231,7 +231,7 @@ def upgrade() -> None:
         ),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state IN ('pending', 'delivered', 'failed')", name="ck_webhook_deliveries_state"
+            "state IN ('pending', 'delivered', 'failed')", name=op.f("ck_webhook_deliveries_state")
         ),
         sa.ForeignKeyConstraint(
             ["job_id"], ["jobs.id"], name="fk_webhook_deliveries_job_id_jobs", ondelete="CASCADE"

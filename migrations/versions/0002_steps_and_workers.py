@@ -81,18 +81,19 @@ def upgrade() -> None:
         ),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("NOT ready OR state = 'queued'", name="ck_steps_ready"),
-        sa.CheckConstraint("queue IN ('cpu', 'gpu', 'stitch')", name="ck_steps_queue"),
+        sa.CheckConstraint("NOT ready OR state = 'queued'", name=op.f("ck_steps_ready")),
+        sa.CheckConstraint("queue IN ('cpu', 'gpu', 'stitch')", name=op.f("ck_steps_queue")),
         sa.CheckConstraint(
-            "stage IN ('prepare', 'detect', 'track', 'render', 'stitch')", name="ck_steps_stage"
+            "stage IN ('prepare', 'detect', 'track', 'render', 'stitch')",
+            name=op.f("ck_steps_stage"),
         ),
         sa.CheckConstraint(
             "state <> 'running' OR (worker_id IS NOT NULL AND lease_until IS NOT NULL)",
-            name="ck_steps_leased",
+            name=op.f("ck_steps_leased"),
         ),
         sa.CheckConstraint(
             "state IN ('queued', 'running', 'completed', 'failed', 'canceled')",
-            name="ck_steps_state",
+            name=op.f("ck_steps_state"),
         ),
         sa.ForeignKeyConstraint(
             ["artifact_id"],
@@ -171,7 +172,7 @@ def upgrade() -> None:
         sa.Column("frames_done", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.CheckConstraint(
             "outcome IN ('completed', 'failed', 'lost', 'released', 'canceled')",
-            name="ck_attempts_outcome",
+            name=op.f("ck_attempts_outcome"),
         ),
         sa.ForeignKeyConstraint(
             ["step_id"], ["steps.id"], name="fk_attempts_step_id_steps", ondelete="CASCADE"
@@ -212,7 +213,7 @@ def upgrade() -> None:
             "facts", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False
         ),
         sa.CheckConstraint(
-            "state IN ('online', 'draining', 'offline', 'sick')", name="ck_workers_state"
+            "state IN ('online', 'draining', 'offline', 'sick')", name=op.f("ck_workers_state")
         ),
         sa.PrimaryKeyConstraint("id", name="pk_workers"),
         postgresql_with={"fillfactor": "70"},
@@ -236,7 +237,8 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.CheckConstraint(
-            "stage IN ('prepare', 'detect', 'track', 'render', 'stitch')", name="ck_benches_stage"
+            "stage IN ('prepare', 'detect', 'track', 'render', 'stitch')",
+            name=op.f("ck_benches_stage"),
         ),
         sa.ForeignKeyConstraint(
             ["job_id"], ["jobs.id"], name="fk_benches_job_id_jobs", ondelete="CASCADE"
@@ -252,7 +254,7 @@ def upgrade() -> None:
         sa.Column("queue", sa.Text(), nullable=False),
         sa.Column("project_id", sa.UUID(), nullable=False),
         sa.Column("served_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("queue IN ('cpu', 'gpu', 'stitch')", name="ck_turns_queue"),
+        sa.CheckConstraint("queue IN ('cpu', 'gpu', 'stitch')", name=op.f("ck_turns_queue")),
         sa.ForeignKeyConstraint(
             ["project_id"], ["projects.id"], name="fk_turns_project_id_projects", ondelete="CASCADE"
         ),
