@@ -19,8 +19,8 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 #: An error that is none of these is a ``resource`` failure: it speaks against the worker, another
 #: one tries, up to a few times, and a worker that does it to several jobs must prove itself.
-#: Exhausted memory, missing weights and our own bugs all are. A full disk is not: it empties itself,
-#: or a person does it, and no step should have failed meanwhile.
+#: Exhausted memory, missing weights and our own bugs all are. A full disk is not: it empties
+#: itself, or a person does it, and no step should have failed meanwhile.
 _KINDS: Final[tuple[tuple[type[Exception], FailureKind], ...]] = (
     (InputError, "content"),
     (OutputError, "content"),
