@@ -40,6 +40,7 @@ class Settings(BaseSettings):
         reconcile_seconds: how often the leading reconciler looks at everything.
         worker_silence_seconds: after this a worker counts as gone.
         artifact_retention_days: artifacts nobody used for so long are collected.
+        collect_hours: how often the leading reconciler collects garbage.
         orphan_hours: uploads no step committed are collected when they are older.
         fetch_private_addresses: whether input URLs may point into private networks.
         max_upload_bytes: of one input.
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     worker_silence_seconds: float = Field(30.0, gt=0)
     artifact_retention_days: float = Field(30.0, gt=0)
     orphan_hours: float = Field(24.0, gt=0)
+    collect_hours: float = Field(6.0, gt=0)
 
     fetch_private_addresses: bool = False
     max_upload_bytes: int = Field(200 * _GIB, gt=0)

@@ -18,7 +18,7 @@ from infra.errors import InfraError
 from lipfarm.api_command import api
 from lipfarm.doctor_command import doctor
 from lipfarm.dub_command import dub
-from lipfarm.farm_commands import audit, migrate
+from lipfarm.farm_commands import audit, collect, migrate
 from lipfarm.fetch_command import fetch
 from lipfarm.generation_commands import cancel, pause, resume, retry, status, watch
 from lipfarm.media_commands import frames, waveform
@@ -59,6 +59,7 @@ cli.add_command(reconciler)
 cli.add_command(doctor)
 cli.add_command(migrate)
 cli.add_command(audit)
+cli.add_command(collect)
 
 
 def main(arguments: list[str] | None = None) -> None:

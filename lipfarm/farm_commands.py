@@ -1,4 +1,4 @@
-"""``lipfarm migrate``, ``audit``, ``projects``, ``keys``: looking after a farm's database."""
+"""``lipfarm migrate``, ``audit``, ``collect``: looking after a farm's database and bucket."""
 
 import json
 import os
@@ -57,3 +57,25 @@ def audit(data: Path | None, *, as_json: bool) -> None:
         raise SystemExit(EXIT_BROKEN)
     if not as_json:
         click.echo("nothing is broken", err=True)
+
+
+@click.command()
+@_DATA
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+def collect(data: Path | None, *, dry_run: bool) -> None:
+    """Delete what nothing in the bucket needs any more."""
+    from infra.db.session import Database  # noqa: PLC0415
+    from infra.storage.collector import collect_garbage, find_garbage  # noqa: PLC0415
+    from infra.storage.objects import ObjectStore  # noqa: PLC0415
+    from workers.reconciler import ages_of  # noqa: PLC0415
+
+    settings = settings_for(data)
+    work = find_garbage if dry_run else collect_garbage
+    database = Database(settings.database_url)
+    garbage = list(work(database, ObjectStore(settings), ages_of(settings)))
+    database.close()
+    for each in garbage:
+        click.echo(f"{each.size:>14} {each.key}")
+    total = sum(each.size for each in garbage)
+    done = "would be deleted" if dry_run else "deleted"
+    click.echo(f"{len(garbage)} objects, {total} bytes {done}", err=True)

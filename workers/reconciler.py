@@ -2,6 +2,8 @@
 
 import signal
 import threading
+import time
+from datetime import timedelta
 from types import FrameType
 
 from infra.bells import Ringer
@@ -11,6 +13,8 @@ from infra.db.session import Database
 from infra.errors import InfraError
 from infra.logs import get_logger
 from infra.settings import Settings
+from infra.storage.collector import Ages, collect_garbage
+from infra.storage.objects import ObjectStore
 
 _logger = get_logger(__name__)
 
@@ -34,14 +38,16 @@ def reconcile_until(stop: threading.Event, settings: Settings) -> None:
         settings.database_url,
         ring=ringer.ring,
         ring_for_changes=ringer.ring_for_changes,
-        pool_size=2,
+        pool_size=3,
     )
     leadership = Leadership(settings.database_url)
+    collecting = _Collecting(database, settings)
     speaks = True
     while not stop.is_set():
         try:
             if leadership.leads():
                 _reconcile_once(database, ringer, settings)
+                collecting.start_if_due()
         except InfraError as error:
             if speaks:
                 _logger.warning("reconciler.failed", error=str(error))
@@ -65,3 +71,41 @@ def _reconcile_once(database: Database, ringer: Ringer, settings: Settings) -> N
     )
     if mended:
         _logger.info("reconciler.mended", mended=str(mended))
+
+
+class _Collecting:
+    """Collects garbage now and then, in a thread: a large bucket takes longer than a pass may."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database, self._settings = database, settings
+        self._thread: threading.Thread | None = None
+        self._due = time.monotonic() + self._seconds
+
+    @property
+    def _seconds(self) -> float:
+        return self._settings.collect_hours * 3600
+
+    def start_if_due(self) -> None:
+        if time.monotonic() < self._due or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._due = time.monotonic() + self._seconds
+        self._thread = threading.Thread(target=self._collect, name="collector", daemon=True)
+        self._thread.start()
+
+    def _collect(self) -> None:
+        try:
+            store = ObjectStore(self._settings)
+            deleted = collect_garbage(self._database, store, ages_of(self._settings))
+        except Exception:  # the next time will do
+            _logger.exception("collector.failed")
+        else:
+            size = sum(each.size for each in deleted)
+            _logger.info("collector.collected", objects=len(deleted), bytes=size)
+
+
+def ages_of(settings: Settings) -> Ages:
+    """How old garbage has to be, by the settings."""
+    return Ages(
+        orphans=timedelta(hours=settings.orphan_hours),
+        unused_artifacts=timedelta(days=settings.artifact_retention_days),
+    )
