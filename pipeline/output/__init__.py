@@ -2,5 +2,5 @@
 
 ::
 
-    encode → join → (mux, in pipeline.stitch) → verify → publish
+    encode → join → interleave → mux → verify → publish
 """

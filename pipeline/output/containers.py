@@ -4,6 +4,7 @@ The tables are what players and libavformat agree on, not all that libavformat c
 Vorbis in MP4, for one, plays nearly nowhere.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -61,6 +62,27 @@ _HELD: dict[Container, dict[str, frozenset[str]]] = {
 #: What text subtitles become where they cannot stay what they are.
 _TEXT_CODEC: dict[Container, str] = {"mp4": "mov_text", "mov": "mov_text", "matroska": "srt"}
 
+#: MOV knows languages by the Macintosh's numbers, to which ffmpeg gives these names; other names
+#: than them are ISO 639-2's own, and a language without a number stays untagged.
+QUICKTIME_LANGUAGES = {
+    "bod": "tib",
+    "cym": "wel",
+    "deu": "ger",
+    "ell": "gre",
+    "eus": "baq",
+    "fas": "per",
+    "hye": "arm",
+    "isl": "ice",
+    "kat": "geo",
+    "mkd": "mac",
+    "msa": "may",
+    "mya": "bur",
+    "nld": "dut",
+    "sqi": "alb",
+    "swe": "sve",
+    "zho": "chi",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class KeptStream:
@@ -68,6 +90,11 @@ class KeptStream:
 
     stream: StreamInfo
     codec: str = "copy"
+
+    @property
+    def is_file(self) -> bool:
+        """An attachment or a cover: a file within the file, with no place in time."""
+        return self.stream.kind == "attachment" or "attached_pic" in self.stream.disposition
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +114,12 @@ class OutputPlan:
     @property
     def audio(self) -> tuple[KeptStream, ...]:
         return tuple(kept for kept in self.kept if kept.stream.kind == "audio")
+
+    def without(self, unused: Collection[KeptStream], reason: str) -> "OutputPlan":
+        """These stay behind, too."""
+        kept = tuple(each for each in self.kept if each not in unused)
+        left_out = tuple((each.stream, reason) for each in unused)
+        return OutputPlan(self.container, kept, self.left_out + left_out)
 
 
 def container_of(output: Path) -> Container:
@@ -126,6 +159,9 @@ def check_container(info: MediaInfo, output: Path, keep_audio: KeepAudio = "all"
 
 def _codec(stream: StreamInfo, container: Container, output: Path) -> str:
     held = _HELD[container]
+    is_cover = "attached_pic" in stream.disposition
+    if is_cover and container == "mov":
+        raise OutputError(f"{_name(stream)} cannot live in MOV: name the output .mp4 or .mkv")
     if stream.kind == "attachment" and "attachment" in held:
         return "copy"
     if stream.codec in held.get(stream.kind, ()):

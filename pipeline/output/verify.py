@@ -15,7 +15,8 @@ from av.stream import Disposition
 
 from pipeline.errors import InternalError, UnreadableMediaError
 from pipeline.media.opening import open_media
-from pipeline.output.containers import OutputPlan
+from pipeline.output.containers import QUICKTIME_LANGUAGES, Container, OutputPlan
+from pipeline.output.join import Timing
 
 #: Samples in one AAC frame, the grain of the encoded dialogue's length.
 AAC_FRAME = 1024
@@ -29,14 +30,13 @@ class Expected:
     """What the output must be.
 
     Attributes:
-        pts, time_base: of its frames, as in :class:`pipeline.stitch.Timing`.
+        timing: of its frames.
         plan: its other streams.
         language: of the dubbed track.
         priming: seconds of the dubbed track's packets that come before its sound.
     """
 
-    pts: npt.NDArray[np.int64]
-    time_base: Fraction
+    timing: Timing
     plan: OutputPlan
     language: str | None
     priming: Fraction
@@ -69,11 +69,11 @@ def verify_output(path: Path, expected: Expected) -> dict[str, Any]:
     try:
         with open_media(path) as container:
             _check_streams(container, expected)
-            spans = _read_spans(container, expected.priming)
-        _check_times(spans, expected)
+            spans = _read_spans(container, expected)
+        _check_times(spans, expected.timing)
         offset = spans.sound[0] - spans.picture[0]
         _check_lengths(spans, offset, path)
-        _check_ends_decode(path)
+        _check_ends_decode(path, int(spans.pts[-1]))
     except UnreadableMediaError as error:
         raise InternalError(f"the finished output cannot be read back: {error}") from error
     return {
@@ -93,19 +93,21 @@ def _check_streams(container: InputContainer, expected: Expected) -> None:
     for kind in ("video", "audio", "subtitle", "attachment"):
         wanted = sum(kept.stream.kind == kind for kept in expected.plan.kept)
         wanted += kind in ("video", "audio")
-        found = sum(stream.type == kind for stream in container.streams)
-        if found != wanted:
-            raise InternalError(f"the output has {found} {kind} streams, not {wanted}")
+        there = sum(stream.type == kind for stream in container.streams)
+        if there != wanted:
+            raise InternalError(f"the output has {there} {kind} streams, not {wanted}")
     sounds = container.streams.audio
     defaults = [bool(sound.disposition & Disposition.default) for sound in sounds]
     if defaults != [True] + [False] * (len(sounds) - 1):
         raise InternalError("the dubbed track is not the default sound of the output")
-    language = sounds[0].language
-    if expected.language is not None and not _same_language(language, expected.language):
-        raise InternalError(f"the dubbed track is tagged {language}, not {expected.language}")
+    found, language = sounds[0].language, expected.language
+    if language is not None and not _same_language(found, language, expected.plan.container):
+        raise InternalError(f"the dubbed track is tagged {found}, not {language}")
 
 
-def _same_language(found: str | None, wanted: str) -> bool:
+def _same_language(found: str | None, wanted: str, container: Container) -> bool:
+    if container == "mov":
+        return found in (None, QUICKTIME_LANGUAGES.get(wanted, wanted))
     # MP4 has room for ISO 639-2's three lower-case letters only, and "und" is not always written.
     is_kept_everywhere = len(wanted) == 3 and wanted.isascii() and wanted.islower()
     return found == wanted or not is_kept_everywhere or wanted == "und"
@@ -121,7 +123,7 @@ def priming(dialogue: Path) -> Fraction:
         return -(packet.pts or 0) * packet.time_base
 
 
-def _read_spans(container: InputContainer, priming: Fraction) -> _Spans:
+def _read_spans(container: InputContainer, expected: Expected) -> _Spans:
     """From the packets: edit lists and codec delays are told differently by each container."""
     picture, sound = container.streams.video[0], container.streams.audio[0]
     shown: list[int] = []
@@ -138,23 +140,25 @@ def _read_spans(container: InputContainer, priming: Fraction) -> _Spans:
             shown.append(packet.pts)
     if len(starts) < 2:
         raise InternalError("the output holds no picture or no sound")
+    # How long the last frame is shown, Matroska does not say.
+    picture_end = starts[picture.index] + expected.timing.duration_seconds
     return _Spans(
         np.sort(np.array(shown, np.int64)),
         picture.time_base or Fraction(1, av.time_base),
-        (starts[picture.index], ends[picture.index]),
-        (starts[sound.index] + priming, ends[sound.index]),
+        (starts[picture.index], picture_end),
+        (starts[sound.index] + expected.priming, ends[sound.index]),
     )
 
 
-def _check_times(spans: _Spans, expected: Expected) -> None:
-    if len(spans.pts) != len(expected.pts):
-        raise InternalError(f"the output has {len(spans.pts)} frames, not {len(expected.pts)}")
+def _check_times(spans: _Spans, timing: Timing) -> None:
+    if len(spans.pts) != len(timing.pts):
+        raise InternalError(f"the output has {len(spans.pts)} frames, not {len(timing.pts)}")
     # In the largest tick that both time bases are whole numbers of.
-    per_second = lcm(spans.time_base.denominator, expected.time_base.denominator)
+    per_second = lcm(spans.time_base.denominator, timing.time_base.denominator)
     tick = int(spans.time_base * per_second)
     found = (spans.pts - spans.pts[0]) * tick
-    wanted = (expected.pts - expected.pts[0]) * int(expected.time_base * per_second)
-    exact = (expected.time_base / spans.time_base).denominator == 1
+    wanted = (timing.pts - timing.pts[0]) * int(timing.time_base * per_second)
+    exact = (timing.time_base / spans.time_base).denominator == 1
     wrong = np.flatnonzero(np.abs(found - wanted) > (0 if exact else tick))
     if len(wrong):
         raise InternalError(f"frame {wrong[0]} of the output is not shown when it should be")
@@ -171,16 +175,16 @@ def _check_lengths(spans: _Spans, offset: Fraction, path: Path) -> None:
         )
 
 
-def _check_ends_decode(path: Path) -> None:
+def _check_ends_decode(path: Path, last_pts: int) -> None:
     with open_media(path) as container:
         stream = container.streams.video[0]
         if _last(container.decode(stream), most=1) is None:
             raise InternalError("the output's first frame does not decode")
     with open_media(path) as container:
         stream = container.streams.video[0]
-        end = (stream.start_time or 0) + (stream.duration or 0)
-        container.seek(end, stream=stream)
-        if _last(container.decode(stream)) is None:
+        container.seek(last_pts, stream=stream)
+        last = _last(container.decode(stream))
+        if last is None or last.pts != last_pts:
             raise InternalError("the output's last frame does not decode")
 
 
