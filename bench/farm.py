@@ -34,6 +34,7 @@ from infra.db.migrating import upgrade
 from infra.db.orders import JobOutput, NewStep, StepResult
 from infra.db.projects import create_project
 from infra.db.session import Database
+from infra.logs import configure_logs
 from infra.services.postgres import running_postgres
 from infra.services.seaweed import running_seaweed
 from infra.services.valkey import running_valkey
@@ -208,6 +209,7 @@ def empty_worker() -> None:
     """One of the processes of ``empty``."""
     stages = dict.fromkeys(("prepare", "detect", "track", "render", "stitch"), _empty_stage)
     choice = WorkerChoice(("cpu", "gpu", "stitch"), stages=stages, entry=empty_entry)  # type: ignore[arg-type]
+    configure_logs()
     run_worker(load_settings(), choice)
 
 
