@@ -6,11 +6,8 @@ from pathlib import Path
 
 from infra.db.orders import ArtifactFile, ArtifactRef, NewArtifact
 from infra.storage.names import artifact_prefix
-from infra.storage.objects import ObjectStore, ShouldStop
-
-
-def _never() -> bool:
-    return False
+from infra.storage.objects import ObjectStore
+from infra.storage.stopping import ShouldStop, never
 
 
 def upload_artifact(
@@ -19,7 +16,7 @@ def upload_artifact(
     key: str,
     files: Mapping[str, Path],
     *,
-    should_stop: ShouldStop = _never,
+    should_stop: ShouldStop = never,
 ) -> NewArtifact:
     """Upload an artifact's files under a prefix of this attempt's own.
 
@@ -40,7 +37,7 @@ def fetch_artifact(
     folder: Path,
     names: Iterable[str] | None = None,
     *,
-    should_stop: ShouldStop = _never,
+    should_stop: ShouldStop = never,
 ) -> None:
     """Bring files of an artifact into a folder, those that are not there yet.
 

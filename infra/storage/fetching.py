@@ -17,7 +17,8 @@ import httpcore
 import httpx
 
 from infra.errors import FetchError, ServiceUnavailableError
-from infra.storage.objects import TransferStoppedError, full_disk_told
+from infra.storage.arriving import full_disk_told
+from infra.storage.stopping import TransferStoppedError
 
 _REDIRECTS: Final = 5
 _TRIES: Final = 4

@@ -5,36 +5,37 @@ its size and digest are right.
 """
 
 import contextlib
-import errno
 import hashlib
-import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import quote
 
-import boto3
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
-from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.exceptions import ClientError
 
 from infra.crash_points import crash_point
-from infra.errors import (
-    InfraError,
-    ObjectDamagedError,
-    ObjectMissingError,
-    ServiceUnavailableError,
-    StoreFullError,
-)
+from infra.errors import ObjectDamagedError, ObjectMissingError, ServiceUnavailableError
 from infra.settings import Settings
+from infra.storage.arriving import arriving, full_disk_told
+from infra.storage.endpoint import MISSING, code_of, connect, translated
+from infra.storage.stopping import ShouldStop, TransferStoppedError, never, pause, run_stoppable
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+__all__ = [
+    "ObjectStore",
+    "ShouldStop",
+    "StoredObject",
+    "TransferStoppedError",
+    "UnfinishedUpload",
+]
 
 _Answer = TypeVar("_Answer")
 
@@ -54,31 +55,8 @@ _LOOK_SECONDS: Final = 0.005
 _PATIENCE_SECONDS: Final = 60.0
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 
-_CONFIG: Final = Config(
-    signature_version="s3v4",
-    connect_timeout=5,
-    read_timeout=30,
-    retries={"mode": "standard", "total_max_attempts": 3},
-    s3={"addressing_style": "path"},
-    # Endpoints other than Amazon's answer newer checksums with errors; ours is the sha256.
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-    max_pool_connections=32,
-)
-
-_MISSING: Final = {"404", "NoSuchKey", "NotFound"}
-
 #: Metadata that carries the digest of an object's bytes.
 _DIGEST: Final = "sha256"
-
-#: Asked between blocks; True breaks the transfer off.
-ShouldStop = Callable[[], bool]
-
-
-class TransferStoppedError(InfraError):
-    """The transfer was broken off because whoever wanted it no longer does."""
-
-    code = "transfer_stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +68,14 @@ class StoredObject:
     sha256: str
 
 
-def _never() -> bool:
-    return False
+@dataclass(frozen=True, slots=True)
+class UnfinishedUpload:
+    """Parts that never became an object: their sender died, or was stopped."""
+
+    key: str
+    upload_id: str
+    size: int
+    started_at: datetime
 
 
 class ObjectStore:
@@ -103,22 +87,12 @@ class ObjectStore:
 
     @cached_property
     def _client(self) -> "S3Client":
-        return self._connect(self._settings.s3_endpoint_url)
+        return connect(self._settings, self._settings.s3_endpoint_url)
 
     @cached_property
     def _public_client(self) -> "S3Client":
         settings = self._settings
-        return self._connect(settings.s3_public_endpoint_url or settings.s3_endpoint_url)
-
-    def _connect(self, endpoint: str | None) -> "S3Client":
-        settings, secret = self._settings, self._settings.s3_secret_key
-        session = boto3.session.Session(
-            aws_access_key_id=settings.s3_access_key,
-            aws_secret_access_key=None if secret is None else secret.get_secret_value(),
-            region_name=settings.s3_region,
-        )
-        client: S3Client = session.client("s3", endpoint_url=endpoint, config=_CONFIG)
-        return client
+        return connect(settings, settings.s3_public_endpoint_url or settings.s3_endpoint_url)
 
     def ensure_bucket(self) -> None:
         """Make the bucket unless it is there.
@@ -126,35 +100,60 @@ class ObjectStore:
         Raises:
             ServiceUnavailableError: the endpoint does not answer, or refuses our keys.
         """
-        with _translated(self.bucket):
+        with translated(self.bucket):
             try:
                 self._client.head_bucket(Bucket=self.bucket)
             except ClientError as error:
-                if _code(error) not in _MISSING | {"NoSuchBucket"}:
+                if code_of(error) not in MISSING | {"NoSuchBucket"}:
                     raise
-                self._client.create_bucket(Bucket=self.bucket)
+                self._create_bucket()
 
-    def put_file(self, path: Path, key: str, *, should_stop: ShouldStop = _never) -> StoredObject:
+    def _create_bucket(self) -> None:
+        region = self._settings.s3_region
+        # Amazon wants to be told the region, except its first.
+        where: Any = {} if region == "us-east-1" else {"LocationConstraint": region}
+        extra: Any = {"CreateBucketConfiguration": where} if where else {}
+        try:
+            self._client.create_bucket(Bucket=self.bucket, **extra)
+        except self._client.exceptions.BucketAlreadyOwnedByYou:
+            return  # another process was faster
+
+    def put_file(self, path: Path, key: str, *, should_stop: ShouldStop = never) -> StoredObject:
         """Upload a file, in parts when it is large; it is there whole or not at all.
+
+        An upload that was broken off may still arrive: keys are never used twice.
 
         Raises:
             ServiceUnavailableError: the bucket did not take it within a minute's tries.
             ObjectDamagedError: what arrived is not as long as what was sent.
             TransferStoppedError: ``should_stop`` said so.
         """
+        return run_stoppable(lambda stop: self._put(path, key, stop), should_stop)
+
+    def _put(self, path: Path, key: str, should_stop: ShouldStop) -> StoredObject:
         digest = _sha256_of(path, should_stop)
         size = path.stat().st_size
 
         def send() -> StoredObject:
-            self._send(path, key, digest, should_stop)
+            crash_point("step.mid_upload")
+            if size <= _PART:
+                self._send_whole(path, key, digest)
+            else:
+                self._send_parts(path, key, digest, should_stop)
             stored = self.head(key)
             if (stored.size, stored.sha256) != (size, digest):
                 raise ObjectDamagedError(f"{key}: stored {stored.size} of {size} bytes")
             return stored
 
-        return self._persistently(key, send, should_stop)
+        return _persistently(key, send, should_stop)
 
-    def _send(self, path: Path, key: str, digest: str, should_stop: ShouldStop) -> None:
+    def _send_whole(self, path: Path, key: str, digest: str) -> None:
+        with path.open("rb") as file:
+            self._client.put_object(
+                Bucket=self.bucket, Key=key, Body=file, Metadata={_DIGEST: digest}
+            )
+
+    def _send_parts(self, path: Path, key: str, digest: str, should_stop: ShouldStop) -> None:
         config = TransferConfig(
             multipart_threshold=_PART,
             multipart_chunksize=_part_size(path.stat().st_size),
@@ -164,7 +163,6 @@ class ObjectStore:
             sending = transfers.upload(
                 str(path), self.bucket, key, extra_args={"Metadata": {_DIGEST: digest}}
             )
-            crash_point("step.mid_upload")
             while not sending.done():
                 if should_stop():
                     sending.cancel()
@@ -184,7 +182,7 @@ class ObjectStore:
         )
         # Of a stream, parts wait in memory; ten would, if nothing were said.
         config.max_in_memory_upload_chunks = 2
-        with _translated(key):
+        with translated(key):
             self._client.upload_fileobj(cast("IO[bytes]", reader), self.bucket, key, Config=config)
         return StoredObject(key, reader.size, reader.digest)
 
@@ -195,7 +193,7 @@ class ObjectStore:
         *,
         size: int | None = None,
         sha256: str | None = None,
-        should_stop: ShouldStop = _never,
+        should_stop: ShouldStop = never,
     ) -> None:
         """Download an object; the file appears when it is whole and what was expected.
 
@@ -206,18 +204,16 @@ class ObjectStore:
             StoreFullError: no room for it here.
             TransferStoppedError: ``should_stop`` said so.
         """
-        part = path.with_name(f".{path.name}.part")
-        try:
-            digest = self._persistently(
-                key, lambda: self._receive(key, part, should_stop), should_stop
+        with arriving(path) as part:
+            digest = run_stoppable(
+                lambda stop: _persistently(key, lambda: self._receive(key, part, stop), stop),
+                should_stop,
+                clear_away=lambda: part.unlink(missing_ok=True),
             )
             if size is not None and part.stat().st_size != size:
                 raise ObjectDamagedError(f"{key}: {part.stat().st_size} bytes, not {size}")
             if sha256 is not None and digest != sha256:
                 raise ObjectDamagedError(f"{key}: its sha256 is not the one that was stored")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
 
     def _receive(self, key: str, part: Path, should_stop: ShouldStop) -> str:
         digest = hashlib.sha256()
@@ -236,7 +232,7 @@ class ObjectStore:
         Raises:
             ObjectMissingError: nothing is.
         """
-        with _translated(key):
+        with translated(key):
             found = self._client.head_object(Bucket=self.bucket, Key=key)
         digest = found.get("Metadata", {}).get(_DIGEST, "")
         return StoredObject(key, found["ContentLength"], digest)
@@ -252,14 +248,14 @@ class ObjectStore:
     def list_objects(self, prefix: str = "") -> Iterator[Mapping[str, Any]]:
         """All objects below a prefix: ``Key``, ``Size`` and ``LastModified`` of each."""
         pages = self._client.get_paginator("list_objects_v2")
-        with _translated(prefix):
+        with translated(prefix):
             for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
                 yield from page.get("Contents", ())
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; those that are gone already are no mistake."""
         for key in keys:
-            with _translated(key):
+            with translated(key):
                 self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def presigned_get(self, key: str, name: str, seconds: int = 3600) -> str:
@@ -281,20 +277,47 @@ class ObjectStore:
             "put_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=seconds
         )
 
-    def _persistently(
-        self, key: str, transfer: Callable[[], _Answer], should_stop: ShouldStop
-    ) -> _Answer:
-        """Try again, with growing pauses, for as long as the bucket may be back in a moment."""
-        give_up, pause = time.monotonic() + _PATIENCE_SECONDS, 0.2
-        while True:
-            try:
-                with _translated(key):
-                    return transfer()
-            except ServiceUnavailableError:
-                if time.monotonic() + pause > give_up:
-                    raise
-            _pause(random.uniform(pause / 2, pause), should_stop)  # noqa: S311 -- jitter
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    def list_unfinished(self, prefix: str = "") -> Iterator[UnfinishedUpload]:
+        """Uploads in parts that were begun and not finished; nothing else shows them."""
+        pages = self._client.get_paginator("list_multipart_uploads")
+        with translated(prefix):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+                for each in page.get("Uploads", ()):
+                    key, upload_id = each["Key"], each["UploadId"]
+                    size = self._size_of_parts(key, upload_id)
+                    yield UnfinishedUpload(key, upload_id, size, each["Initiated"])
+
+    def _size_of_parts(self, key: str, upload_id: str) -> int:
+        pages = self._client.get_paginator("list_parts")
+        try:
+            return sum(
+                part["Size"]
+                for page in pages.paginate(Bucket=self.bucket, Key=key, UploadId=upload_id)
+                for part in page.get("Parts", ())
+            )
+        except self._client.exceptions.NoSuchUpload:
+            return 0  # it was finished meanwhile
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Delete the parts of an unfinished upload; that they are gone already is no mistake."""
+        with contextlib.suppress(ObjectMissingError), translated(upload.key):
+            self._client.abort_multipart_upload(
+                Bucket=self.bucket, Key=upload.key, UploadId=upload.upload_id
+            )
+
+
+def _persistently(key: str, transfer: Callable[[], _Answer], should_stop: ShouldStop) -> _Answer:
+    """Try again, with growing pauses, for as long as the bucket may be back in a moment."""
+    give_up, rest = time.monotonic() + _PATIENCE_SECONDS, 0.2
+    while True:
+        try:
+            with translated(key):
+                return transfer()
+        except ServiceUnavailableError:
+            if time.monotonic() + rest > give_up:
+                raise
+        pause(random.uniform(rest / 2, rest), should_stop)  # noqa: S311 -- jitter
+        rest = min(2 * rest, _LONGEST_PAUSE_SECONDS)
 
 
 class _HashingReader:
@@ -314,14 +337,6 @@ class _HashingReader:
         return self._hash.hexdigest()
 
 
-def _pause(seconds: float, should_stop: ShouldStop) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if should_stop():
-            raise TransferStoppedError("broken off while the bucket was away")
-        time.sleep(0.1)
-
-
 def _part_size(size: int) -> int:
     """S3 takes ten thousand parts at most."""
     return max(_PART, -(-size // 9_000))
@@ -335,35 +350,3 @@ def _sha256_of(path: Path, should_stop: ShouldStop) -> str:
                 raise TransferStoppedError(f"upload of {path.name} broken off")
             digest.update(block)
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def full_disk_told(path: Path) -> Iterator[None]:
-    """Raise StoreFullError where the block finds no room for ``path``."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreFullError(f"no space left in {os.fspath(path.parent)}; free some") from error
-        raise
-
-
-@contextlib.contextmanager
-def _translated(key: str) -> Iterator[None]:
-    """The library's errors in our words."""
-    try:
-        yield
-    except ClientError as error:
-        if _code(error) in _MISSING:
-            raise ObjectMissingError(f"the bucket has no {key}") from error
-        raise ServiceUnavailableError(f"the bucket refuses: {error}") from error
-    except ParamValidationError:
-        raise
-    except (BotoCoreError, HTTPClientError, NoConnectionError) as error:
-        raise ServiceUnavailableError(f"the bucket does not answer: {error}") from error
-    except boto3.exceptions.Boto3Error as error:
-        raise ServiceUnavailableError(f"the bucket did not take {key}: {error}") from error
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
