@@ -1,5 +1,6 @@
 """``lipfarm migrate``, ``audit``, ``collect``: looking after a farm's database and bucket."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -48,7 +49,8 @@ def audit(data: Path | None, *, as_json: bool) -> None:
     from infra.db.audit import audit as find_broken  # noqa: PLC0415
     from infra.db.session import Database  # noqa: PLC0415
 
-    with Database(settings_for(data).database_url).transaction() as session:
+    database = Database(settings_for(data).database_url)
+    with contextlib.closing(database), database.transaction() as session:
         findings = list(find_broken(session))
     for finding in findings:
         shown = {"check": finding.check, "subject": finding.subject, "message": finding.message}
@@ -71,9 +73,8 @@ def collect(data: Path | None, *, dry_run: bool) -> None:
 
     settings = settings_for(data)
     work = find_garbage if dry_run else collect_garbage
-    database = Database(settings.database_url)
-    garbage = list(work(database, ObjectStore(settings), ages_of(settings)))
-    database.close()
+    with contextlib.closing(Database(settings.database_url)) as database:
+        garbage = list(work(database, ObjectStore(settings), ages_of(settings)))
     for each in garbage:
         click.echo(f"{each.size:>14} {each.key}")
     total = sum(each.size for each in garbage)
