@@ -32,14 +32,14 @@ WHERE s.state = 'running' AND s.lease_until < clock_timestamp()
 ORDER BY s.lease_until LIMIT :most
 """)
 
-# SKIP LOCKED: whoever holds the row is changing it, and knows better.
+# SKIP LOCKED: whoever holds the step or its job is changing it, and knows better.
 _END_BACKOFFS: Final = text("""
 UPDATE steps s SET ready = true, not_before = NULL
 FROM (
     SELECT s.id FROM steps s JOIN jobs j ON j.id = s.job_id
     WHERE s.state = 'queued' AND NOT s.ready AND s.not_before <= clock_timestamp()
       AND j.desired = 'run'
-    ORDER BY s.not_before LIMIT :most FOR NO KEY UPDATE OF s SKIP LOCKED) due
+    ORDER BY s.not_before LIMIT :most FOR NO KEY UPDATE OF s, j SKIP LOCKED) due
 WHERE s.id = due.id
 RETURNING s.queue
 """)
