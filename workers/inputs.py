@@ -32,7 +32,7 @@ def bring_input(step: StepAtWork, asset: AssetRef) -> AssetRef:
 def _fetch(step: StepAtWork, asset: AssetRef) -> AssetRef:
     folder = step.pins.add(f"asset-{asset.id}")
     path = folder / safe_name(asset.name)
-    with step.farm.workspace.fetching(folder.name):
+    with step.farm.workspace.fetching(folder):
         folder.mkdir(exist_ok=True)
         if not path.exists():
             _fetch_url(step, asset, path)

@@ -127,7 +127,7 @@ class Lane(threading.Thread):
         with (
             bound(**context),
             self._keeper.keeping(lease),
-            self._farm.workspace.using() as pins,
+            self._farm.workspace.using(claim.project_id) as pins,
         ):
             step = StepAtWork(self._farm, lease, self._seat, pins)
             attempt_step(step, self._stages[claim.stage])

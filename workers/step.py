@@ -72,8 +72,8 @@ class StepAtWork:
 
     @property
     def store(self) -> Store:
-        """Where artifacts are on this machine."""
-        return self.farm.workspace.store
+        """Where the project's artifacts are on this machine."""
+        return self.pins.store
 
     @property
     def project_id(self) -> uuid.UUID:
@@ -114,7 +114,7 @@ class StepAtWork:
         key = f"asset-{asset.id}"
         folder = self.pins.add(key)
         path = folder / safe_name(asset.name)
-        with self.farm.workspace.fetching(key):
+        with self.farm.workspace.fetching(folder):
             if not path.exists():
                 if asset.object_key is None:
                     raise FetchError(f"{asset.name} was not fetched")
@@ -171,11 +171,12 @@ class StepAtWork:
         return self.farm.objects.put_file(path, key, should_stop=self.lease.is_interrupted)
 
     def _fetch(self, artifact: ArtifactRef, read: Read) -> None:
-        with self.farm.workspace.fetching(read.key):
+        folder = self.store.path(read.key)
+        with self.farm.workspace.fetching(folder):
             fetch_artifact(
                 self.farm.objects,
                 artifact,
-                self.store.path(read.key),
+                folder,
                 read.names,
                 should_stop=self.lease.is_interrupted,
             )

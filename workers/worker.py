@@ -250,7 +250,7 @@ class Worker:
         _logger.warning("worker.sick", name=self._name)
         try:
             network = choose_network("auto", self._settings, self._choice.device)
-            given = {"network": network, "store": self._farm.workspace.store}
+            given = {"network": network, "store": self._farm.workspace.own}
             answer = seat.run_alone("self_test", given)
             if not isinstance(answer, Answered):
                 _logger.warning("worker.still_sick", answer=str(answer))

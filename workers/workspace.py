@@ -1,8 +1,9 @@
-"""The folder a worker works in: a store that its slots share, and a cache of what they fetched.
+"""The folder a worker works in: stores that its slots share, and a cache of what they fetched.
 
-What is in use is pinned. The rest stays for the next step, least recently used goes first, as far
-as ``scratch_cache_bytes`` and the disk allow. Nothing survives the process: its folder is removed
-when it ends, and what killed processes left is removed when the next one starts.
+Every project has a store of its own: what one has fetched or made, no other finds. What is in use
+is pinned. The rest stays for the next step, least recently used goes first, as far as
+``scratch_cache_bytes`` and the disk allow. Nothing survives the process: its folder is removed when
+it ends, and what killed processes left is removed when the next one starts.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from pipeline.artifacts import Store
 from pipeline.errors import ParameterError
 
 _PREFIX = "worker-"
+_PROJECT = "project-"
 
 
 class Workspace:
@@ -41,42 +43,46 @@ class Workspace:
             _remove_leftovers(scratch_dir)
             root = scratch_dir / f"{_PREFIX}{uuid.uuid4().hex}"
             root.mkdir(mode=0o700)
-            self.store = Store(root)
-        self._pins: Counter[str] = Counter()
-        self._used_at: dict[str, float] = {}
+            self.own = Store(root)
+        self._stores: dict[uuid.UUID, Store] = {}
+        self._pins: Counter[Path] = Counter()
+        self._used_at: dict[Path, float] = {}
         self._steps = 0
         self._lock = threading.Lock()
-        self._fetching: dict[str, threading.Lock] = {}
+        self._fetching: dict[Path, threading.Lock] = {}
 
     @property
     def root(self) -> Path:
         """The folder."""
-        return self.store.root
+        return self.own.root
 
     @contextlib.contextmanager
-    def using(self) -> Iterator["Pins"]:
-        """What one step has in use; afterwards the rest of the cache is cut to size."""
+    def using(self, project_id: uuid.UUID) -> Iterator["Pins"]:
+        """What one step of a project has in use; afterwards the rest is cut to the cache's size."""
         with self._lock:
             self._steps += 1
-        pins = Pins(self)
+            if project_id not in self._stores:
+                self._stores[project_id] = Store(self.root / f"{_PROJECT}{project_id}")
+            store = self._stores[project_id]
+        pins = Pins(self, store)
         try:
             yield pins
         finally:
             with self._lock:
                 self._steps -= 1
-                self._unpin(pins.keys)
+                self._unpin(pins.paths)
             self.trim(self._cache_bytes)
 
-    def pin(self, key: str) -> None:
+    def pin(self, path: Path) -> None:
         """Keep it until it is unpinned; by :class:`Pins` alone."""
         with self._lock:
-            self._pins[key] += 1
+            self._pins[path] += 1
 
     @contextlib.contextmanager
-    def fetching(self, key: str) -> Iterator[None]:
+    def fetching(self, path: Path) -> Iterator[None]:
         """Two slots do not fetch the same thing side by side."""
         with self._lock:
-            lock = self._fetching.setdefault(key, threading.Lock())
+            lock = self._fetching.setdefault(path, threading.Lock())
         with lock:
             yield
 
@@ -94,50 +100,59 @@ class Workspace:
         """Remove what nobody uses until the rest is no larger; oldest first."""
         with self._lock:
             idle = sorted(
-                (path for path in self.root.iterdir() if self._may_go(path)),
-                key=lambda path: self._used_at.get(path.name, 0.0),
+                filter(self._may_go, self.root.glob(f"{_PROJECT}*/*")),
+                key=lambda path: self._used_at.get(path, 0.0),
             )
             sizes = {path: _size_of(path) for path in idle}
             total = sum(sizes.values())
             for path in idle:
-                unknown = path.name not in self._used_at
-                if total <= most_bytes and not unknown:
+                if total <= most_bytes and path in self._used_at:
                     break
                 total -= sizes[path]
-                self._used_at.pop(path.name, None)
+                self._used_at.pop(path, None)
+                self._fetching.pop(path, None)
                 _remove(path)
 
     def delete(self) -> None:
         """Remove the folder with everything in it."""
-        self.store.delete()
+        for store in self._stores.values():
+            store.close()
+        self.own.delete()
 
     def _may_go(self, path: Path) -> bool:
-        if path.name == ".lock" or path.name.startswith("runner-") or self._pins[path.name]:
+        if path.name == ".lock" or path in self._pins:
             return False
         # What is unknown is being made, unless nobody is at work: then a killed runner left it.
-        return path.name in self._used_at or not self._steps
+        return path in self._used_at or not self._steps
 
-    def _unpin(self, keys: list[str]) -> None:
+    def _unpin(self, paths: list[Path]) -> None:
         now = time.monotonic()
-        for key in keys:
-            self._pins[key] -= 1
-            self._used_at[key] = now
-            if not self._pins[key]:
-                del self._pins[key]
+        for path in paths:
+            self._pins[path] -= 1
+            self._used_at[path] = now
+            if not self._pins[path]:
+                del self._pins[path]
 
 
 class Pins:
-    """What one step keeps from being removed."""
+    """What one step keeps from being removed.
 
-    def __init__(self, workspace: Workspace) -> None:
+    Attributes:
+        store: of its project.
+        paths: of what is pinned.
+    """
+
+    def __init__(self, workspace: Workspace, store: Store) -> None:
         self._workspace = workspace
-        self.keys: list[str] = []
+        self.store = store
+        self.paths: list[Path] = []
 
     def add(self, key: str) -> Path:
         """Pin an entry of the store, there already or not; its path."""
-        self._workspace.pin(key)
-        self.keys.append(key)
-        return self._workspace.store.path(key)
+        path = self.store.path(key)
+        self._workspace.pin(path)
+        self.paths.append(path)
+        return path
 
 
 @contextlib.contextmanager
