@@ -1,4 +1,4 @@
-"""Garbage in the bucket: uploads no step committed, artifacts nobody uses, what deleted jobs left.
+"""Garbage in the bucket: unfinished and uncommitted uploads, unused artifacts, deleted jobs' films.
 
 An object is garbage when no row says that it counts and it is older than any upload under way; both
 are asked again right before it is deleted.
@@ -13,7 +13,7 @@ from typing import Final
 from infra.crash_points import crash_point
 from infra.db.garbage import forget_unused_artifacts, keys_that_count, unused_artifacts
 from infra.db.session import Database
-from infra.storage.objects import ObjectStore
+from infra.storage.objects import ObjectStore, UnfinishedUpload
 
 #: Only what lies here is the farm's to delete.
 _PREFIX: Final = "projects/"
@@ -46,6 +46,8 @@ def find_garbage(database: Database, store: ObjectStore, ages: Ages) -> Iterator
         for each in objects:
             if each.key not in counted or each.key.rpartition("/")[0] + "/" in unused:
                 yield each
+    for upload in _old_uploads(store, ages.orphans):
+        yield Garbage(upload.key, upload.size)
 
 
 def collect_garbage(database: Database, store: ObjectStore, ages: Ages) -> list[Garbage]:
@@ -67,6 +69,9 @@ def collect_garbage(database: Database, store: ObjectStore, ages: Ages) -> list[
         gone = [each for each in garbage if each.key not in again]
         store.delete(each.key for each in gone)
         deleted += gone
+    for upload in _old_uploads(store, ages.orphans):
+        store.abort(upload)
+        deleted.append(Garbage(upload.key, upload.size))
     return deleted
 
 
@@ -80,6 +85,12 @@ def _old_objects(store: ObjectStore, age: timedelta) -> Iterator[list[Garbage]]:
     )
     while objects := list(itertools.islice(old, _KEYS_AT_ONCE)):
         yield objects
+
+
+def _old_uploads(store: ObjectStore, age: timedelta) -> list[UnfinishedUpload]:
+    """Begun so long ago that whoever began them is gone; their parts take room all the same."""
+    oldest = datetime.now(UTC) - age
+    return [each for each in store.list_unfinished(_PREFIX) if each.started_at < oldest]
 
 
 def _that_count(database: Database, objects: list[Garbage]) -> set[str]:

@@ -1,33 +1,39 @@
-"""Inputs given by URL: fetched to a file, and never from inside the farm's own network.
+"""Inputs given by URL: fetched to a file, whole, from servers that may be slow or break off.
 
-A name is resolved once, all its addresses are checked, and the connection goes to one of those that
-were checked, so a name that changes its mind between look and connection gains nothing. Redirects
-are followed by hand, each checked like the first URL.
+Where they may come from, :mod:`infra.storage.public_network` says. Redirects are followed by hand,
+each checked like the first URL. What broke off goes on where it was, if the server can say that the
+rest belongs to it.
 """
 
-import ipaddress
-import socket
+import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-import httpcore
 import httpx
 
 from infra.errors import FetchError, ServiceUnavailableError
-from infra.storage.arriving import full_disk_told
-from infra.storage.stopping import TransferStoppedError
+from infra.storage.arriving import arriving, full_disk_told
+from infra.storage.public_network import transport_to
+from infra.storage.stopping import ShouldStop, TransferStoppedError, never, pause, run_stoppable
 
 _REDIRECTS: Final = 5
+
+#: In a row without a byte gained.
 _TRIES: Final = 4
+
 _CONNECT_SECONDS: Final = 10.0
 _READ_SECONDS: Final = 30.0
-_BLOCK: Final = 1 << 20
+
+#: Averaged over ``_READ_SECONDS``; one that gives less, drop by drop, would keep us for ever.
+_LEAST_BYTES_PER_SECOND: Final = 10_000
 
 #: Statuses that may be another the next moment.
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 def fetch_url(
@@ -36,7 +42,7 @@ def fetch_url(
     *,
     max_bytes: int,
     private_addresses: bool = False,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: ShouldStop = never,
 ) -> None:
     """Fetch a URL to a file, which appears when it is whole.
 
@@ -45,7 +51,7 @@ def fetch_url(
         path: of the file.
         max_bytes: more is refused.
         private_addresses: whether it may lead into private networks.
-        should_stop: asked between blocks.
+        should_stop: asked all the time.
 
     Raises:
         FetchError: it must not be fetched, is not there, or is too large.
@@ -53,103 +59,107 @@ def fetch_url(
         StoreFullError: no room for it here.
         TransferStoppedError: ``should_stop`` said so.
     """
-    part = path.with_name(f".{path.name}.part")
-    transport = httpx.HTTPTransport()
-    # The one way to give it addresses of our choice and leave names to TLS and the Host header.
-    transport._pool = httpcore.ConnectionPool(
-        ssl_context=httpx.create_ssl_context(),
-        network_backend=_CheckedNetwork(private_addresses=private_addresses),
-    )
-    timeout = httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
-    try:
-        with httpx.Client(transport=transport, timeout=timeout, trust_env=False) as client:
-            _Fetch(client, part, max_bytes, should_stop).run(url)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+
+    def fetch(stop: ShouldStop) -> None:
+        timeout = httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
+        with (
+            transport_to(private_addresses=private_addresses) as transport,
+            httpx.Client(transport=transport, timeout=timeout, trust_env=False) as client,
+        ):
+            _Fetch(client, part, max_bytes, stop).run(url)
+
+    with arriving(path) as part:
+        run_stoppable(fetch, should_stop, clear_away=lambda: part.unlink(missing_ok=True))
 
 
 class _Fetch:
+    """One URL's bytes, and what is known of them between one try and the next."""
+
     def __init__(
-        self,
-        client: httpx.Client,
-        part: Path,
-        max_bytes: int,
-        should_stop: Callable[[], bool],
+        self, client: httpx.Client, part: Path, max_bytes: int, should_stop: ShouldStop
     ) -> None:
         self._client, self._part = client, part
         self._max_bytes, self._should_stop = max_bytes, should_stop
+        self._size = 0
+        #: What tells this content from an earlier or later one at the same URL.
+        self._tag: str | None = None
 
     def run(self, url: str) -> None:
-        for attempt in range(_TRIES):
+        tries = 0
+        while True:
+            before = self._size
             try:
                 self._follow(url)
             except (httpx.TransportError, ServiceUnavailableError) as error:
-                if attempt + 1 == _TRIES:
+                tries = 1 if self._tag and self._size > before else tries + 1
+                if tries == _TRIES:
                     raise ServiceUnavailableError(f"{_shown(url)}: {error}") from error
-                self._pause(2**attempt)
+                pause(2 ** (tries - 1), self._should_stop)
             else:
                 return
 
     def _follow(self, url: str) -> None:
         for _ in range(_REDIRECTS + 1):
             _check(url)
-            with self._client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
+            with self._client.stream("GET", url, headers=self._headers()) as answer:
                 if not answer.is_redirect:
                     self._take(url, answer)
                     return
                 url = urljoin(url, answer.headers.get("location", ""))
         raise FetchError(f"{_shown(url)}: more than {_REDIRECTS} redirects")
 
+    def _headers(self) -> dict[str, str]:
+        headers = {"Accept-Encoding": "identity"}
+        if self._tag and self._size:
+            headers |= {"Range": f"bytes={self._size}-", "If-Range": self._tag}
+        return headers
+
     def _take(self, url: str, answer: httpx.Response) -> None:
-        if answer.status_code in _PASSING:
-            raise ServiceUnavailableError(f"answered {answer.status_code}")
-        if answer.status_code != httpx.codes.OK:
-            raise FetchError(f"{_shown(url)}: answered {answer.status_code}; is the link expired?")
-        expected = answer.headers.get("content-length")
-        size = 0
-        with full_disk_told(self._part), self._part.open("wb") as file:
-            for block in answer.iter_raw(_BLOCK):
-                size += len(block)
-                if size > self._max_bytes:
+        whole = self._begin(url, answer)
+        if whole is not None and whole > self._max_bytes:
+            raise FetchError(f"{_shown(url)}: larger than {self._max_bytes} bytes")
+        with full_disk_told(self._part), self._part.open("ab") as file:
+            file.truncate(self._size)
+            for block in _not_too_slowly(answer.iter_raw()):
+                if self._size + len(block) > self._max_bytes:
                     raise FetchError(f"{_shown(url)}: larger than {self._max_bytes} bytes")
                 if self._should_stop():
                     raise TransferStoppedError(f"{_shown(url)} broken off")
                 file.write(block)
-        if expected is not None and expected.isdigit() and int(expected) != size:
-            raise ServiceUnavailableError(f"broke off after {size} of {expected} bytes")
+                self._size += len(block)
+        if whole is not None and whole != self._size:
+            raise ServiceUnavailableError(f"broke off after {self._size} of {whole} bytes")
 
-    def _pause(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self._should_stop():
-                raise TransferStoppedError("broken off while a server was away")
-            time.sleep(0.1)
+    def _begin(self, url: str, answer: httpx.Response) -> int | None:
+        """Set where the body goes on; the size of it all, if the server says."""
+        if answer.status_code in _PASSING:
+            raise ServiceUnavailableError(f"answered {answer.status_code}")
+        if answer.status_code == httpx.codes.PARTIAL_CONTENT:
+            found = _RANGE.fullmatch(answer.headers.get("content-range", ""))
+            if found and int(found[1]) == self._size:
+                return int(found[2])
+        self._size, tag = 0, answer.headers.get("etag", "")
+        # A weak one says "much the same", which is not enough to put two halves together.
+        self._tag = tag if tag.startswith('"') else None
+        if answer.status_code == httpx.codes.OK:
+            length = answer.headers.get("content-length", "")
+            return int(length) if length.isascii() and length.isdigit() else None
+        self._tag = None
+        if answer.status_code in {httpx.codes.PARTIAL_CONTENT, 416}:
+            raise ServiceUnavailableError("another part came than was asked for")
+        raise FetchError(f"{_shown(url)}: answered {answer.status_code}; is the link expired?")
 
 
-class _CheckedNetwork(httpcore.SyncBackend):
-    """Connects to public addresses alone, each the very one that was checked."""
-
-    def __init__(self, *, private_addresses: bool) -> None:
-        self._private_addresses = private_addresses
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore.ConnectError(f"{host}: {error}") from error
-        addresses = [str(address[0]) for *_, address in found]
-        if not self._private_addresses:
-            for address in addresses:
-                _check_address(host, address)
-        return super().connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+def _not_too_slowly(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    since, gained = time.monotonic(), 0
+    for block in blocks:
+        yield block
+        gained += len(block)
+        seconds = time.monotonic() - since
+        if seconds > _READ_SECONDS:
+            if gained < _LEAST_BYTES_PER_SECOND * seconds:
+                raise ServiceUnavailableError(f"only {gained} bytes in {seconds:.0f} s")
+            since, gained = time.monotonic(), 0
 
 
 def _check(url: str) -> None:
@@ -158,21 +168,6 @@ def _check(url: str) -> None:
         raise FetchError(f"{_shown(url)}: inputs are fetched over http and https alone")
     if parts.username or parts.password:
         raise FetchError(f"{parts.hostname}: no user name or password in an input's URL, please")
-
-
-def _check_address(host: str, address: str) -> None:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    inner = [ip]
-    if isinstance(ip, ipaddress.IPv6Address):
-        # An IPv4 address can hide in an IPv6 one in several ways.
-        inner += filter(None, (ip.ipv4_mapped, ip.sixtofour))
-        if ip in ipaddress.ip_network("64:ff9b::/96"):
-            inner.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
-        inner += ip.teredo or ()
-    if any(not each.is_global or each.is_multicast for each in inner):
-        raise FetchError(
-            f"{host} leads to {ip}, which is not a public address; upload the file instead"
-        )
 
 
 def _shown(url: str) -> str:

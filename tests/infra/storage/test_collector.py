@@ -15,7 +15,7 @@ from infra.db.session import Database
 from infra.settings import Settings
 from infra.storage import collector
 from infra.storage.artifacts import upload_artifact
-from infra.storage.collector import Ages, collect_garbage, find_garbage
+from infra.storage.collector import Ages, Garbage, collect_garbage, find_garbage
 from infra.storage.names import asset_key
 from infra.storage.objects import ObjectStore
 
@@ -117,3 +117,18 @@ def test_nothing_beside_the_farms_own_is_touched(place: Place) -> None:
     place.store.put_file(place.file, "somebody/elses")
     assert collect_garbage(place.database, place.store, NOW) == []
     assert place.keys() == {"somebody/elses"}
+
+
+def test_parts_of_uploads_nobody_finished_go(place: Place) -> None:
+    key = asset_key(place.project, uuid.uuid4(), "film.mp4")
+    client, bucket = place.store._client, place.store.bucket
+    begun = client.create_multipart_upload(Bucket=bucket, Key=key)
+    client.upload_part(
+        Bucket=bucket, Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=b"x" * 1000
+    )
+    young = Ages(timedelta(hours=24), timedelta(days=30))
+    assert collect_garbage(place.database, place.store, young) == []
+    expected = [Garbage(key, 1000)]
+    assert list(find_garbage(place.database, place.store, NOW)) == expected
+    assert collect_garbage(place.database, place.store, NOW) == expected
+    assert list(place.store.list_unfinished()) == []
