@@ -9,7 +9,7 @@ from tests.farm.faults import FAULTS
 #: Passed once or a few times in a job; the others by every step.
 _TURNS = {
     "claim.after_commit_before_work": 8,
-    "step.mid_frames": 40,
+    "step.mid_frames": 5,
     "step.before_upload": 8,
     "step.mid_upload": 8,
     "step.after_upload_before_commit": 8,
