@@ -75,6 +75,7 @@ def test_nothing_is_lost(
         struck = strike(submission.is_over)
         job = submission.id()
         done = client.wait(job, _JOB_SECONDS)
+    assert not math.isnan(struck), "the job never came to the point: nothing was tried"
     times.append((str(scenario), _seconds_to_resume(hurt_farm, job, struck)))
     assert done["status"] == "COMPLETED", f"{done}\n{hurt_farm.farm.tail()}"
     assert client.output_sha256(job) == undisturbed
