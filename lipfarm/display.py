@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 
 import click
@@ -65,7 +66,7 @@ class TerminalDisplay:
         self._bars.stop()
 
 
-class _Paced:
+class _Paced(ABC):
     """Counts a stage's frames and says so at intervals."""
 
     interval: float
@@ -84,8 +85,9 @@ class _Paced:
     def finish_stage(self) -> None:
         self.say(finished=True)
 
+    @abstractmethod
     def say(self, *, finished: bool) -> None:
-        raise NotImplementedError
+        """Tell how far the stage is; ``finished``: that it is over."""
 
     def state(self) -> dict[str, Any]:
         seconds = max(time.monotonic() - self._started, 1e-9)
@@ -100,7 +102,7 @@ class _Paced:
             "seconds_left": None if left is None else round(max(left, 0.0), 1),
         }
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 -- there is nothing to put back
         """Nothing to put back."""
 
 

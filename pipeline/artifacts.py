@@ -10,8 +10,8 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,11 +92,8 @@ class Store:
         for left_over in root.glob(".tmp-*"):
             _remove(left_over)
 
-    def path(self, key: str, suffix: str = "") -> Path:
-        return self.root / f"{key}{suffix}"
-
-    def has(self, key: str, suffix: str = "") -> bool:
-        return self.path(key, suffix).exists()
+    def path(self, key: str) -> Path:
+        return self.root / key
 
     def holds(self, read: Read) -> bool:
         """Whether all those files are here; of a fetched artifact only some may be."""
@@ -109,25 +106,16 @@ class Store:
             raise MissingArtifactsError(missing)
 
     @contextlib.contextmanager
-    def writing(self, key: str, suffix: str = "") -> Iterator[Path]:
-        """A temporary file to write; it gets its name only when the block ends well."""
-        with self.temporary(suffix) as temporary:
-            yield temporary
-            _flush_to_disk(temporary)
-            temporary.replace(self.path(key, suffix))
-
-    @contextlib.contextmanager
     def writing_folder(self, key: str) -> Iterator[Path]:
-        """As :meth:`writing`, for an artifact of several files.
+        """A temporary folder for an artifact's files; it gets its name when the block ends well.
 
         Where some of its files are here already, fetched or by somebody faster, each is replaced
         by its equal.
         """
-        with self.temporary("") as temporary:
-            temporary.mkdir()
+        with self.temporary() as temporary:
             yield temporary
             for file in temporary.iterdir():
-                _flush_to_disk(file)
+                flush_to_disk(file)
             try:
                 temporary.replace(self.path(key))
             except OSError as error:
@@ -137,13 +125,15 @@ class Store:
                     file.replace(self.path(key) / file.name)
 
     @contextlib.contextmanager
-    def temporary(self, suffix: str) -> Iterator[Path]:
-        """A name for what is needed only inside the block; a killed run's are removed later."""
-        name = tempfile.mktemp(prefix=".tmp-", suffix=suffix, dir=self.root)  # noqa: S306 -- the folder is locked
+    def temporary(self) -> Iterator[Path]:
+        """A folder for what is needed only inside the block; a killed run's are removed later."""
+        folder = self.root / f".tmp-{secrets.token_hex(8)}"
+        # Not mkdtemp: that shuts others out, and this may become an artifact that they are to read.
+        folder.mkdir()
         try:
-            yield Path(name)
+            yield folder
         finally:
-            _remove(Path(name))
+            _remove(folder)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Store) and other.root == self.root
@@ -181,7 +171,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Have a file's content, or a folder's names, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from pipeline.artifacts import flush_to_disk
 from pipeline.errors import OutputError, StorageFullError
 from pipeline.media.opening import one_line
 
@@ -71,10 +72,9 @@ def publishing(output: Path) -> Iterator[Path]:
         _remove_left_overs(output)
         with _temporary(output) as temporary:
             yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            flush_to_disk(temporary)
             temporary.replace(output)
-            _flush_folder(output.absolute().parent)
+            flush_to_disk(output.absolute().parent)
 
 
 @contextlib.contextmanager
@@ -103,11 +103,3 @@ def _remove_left_overs(output: Path) -> None:
         with contextlib.suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -117,14 +117,6 @@ def write_waveform(path: Path, out: Path, *, timeout: float | None = None) -> Fr
     return decoder.duration
 
 
-def dialogue_duration(path: Path, *, timeout: float | None = None) -> Fraction:
-    """The length of a file's default sound in seconds, counted by decoding; headers guess."""
-    decoder = _Decoder(path, timeout=timeout)
-    for _ in decoder.blocks():
-        pass
-    return decoder.duration
-
-
 def encode_dialogue(
     path: Path,
     out: Path,

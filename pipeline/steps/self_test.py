@@ -34,7 +34,7 @@ def self_test(network: NetworkChoice, store: Store, advance: Advance) -> None:
     Raises:
         PipelineError, or what the device's driver raises: this machine is not well.
     """
-    with store.temporary("") as folder, Store(folder) as own:
+    with store.temporary() as folder, Store(folder) as own:
         picture, sound = folder / "face.png", folder / "tone.wav"
         _draw_face(picture)
         _write_tone(sound)

@@ -106,13 +106,12 @@ def stitch(
 @contextlib.contextmanager
 def _scratch(store: Store, output: Path, advance: Advance) -> Iterator[Path]:
     """A folder for what is needed on the way; what grows in it, or becomes the output, is told."""
-    with store.temporary("") as folder:
-        folder.mkdir()
-        with (
-            telling_growth(folder, advance),
-            telling_growth(output.absolute().parent, advance, UNFINISHED),
-        ):
-            yield folder
+    with (
+        store.temporary() as folder,
+        telling_growth(folder, advance),
+        telling_growth(output.absolute().parent, advance, UNFINISHED),
+    ):
+        yield folder
 
 
 def _complete(

@@ -37,22 +37,21 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_artifact_appears_only_when_complete(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.writing("k", ".bin") as path:
-        path.write_bytes(b"half")
+    with pytest.raises(RuntimeError), store.writing_folder("k") as folder:
+        (folder / "a").write_bytes(b"half")
         raise RuntimeError
-    assert not store.has("k", ".bin")
     assert [p.name for p in store.root.iterdir()] == [".lock"]
-    with store.writing("k", ".bin") as path:
-        path.write_bytes(b"whole")
-        assert not store.has("k", ".bin")
-    assert store.path("k", ".bin").read_bytes() == b"whole"
-
-
-def test_folder_appears_only_when_complete(store: Store) -> None:
     with store.writing_folder("k") as folder:
-        (folder / "a").write_bytes(b"1")
-        assert not store.has("k")
-    assert (store.path("k") / "a").read_bytes() == b"1"
+        (folder / "a").write_bytes(b"whole")
+        assert not store.path("k").exists()
+    assert (store.path("k") / "a").read_bytes() == b"whole"
+
+
+def test_the_umask_decides_who_may_read_an_artifact(store: Store, tmp_path: Path) -> None:
+    with store.writing_folder("k"):
+        pass
+    (tmp_path / "plain").mkdir()
+    assert store.path("k").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_left_overs_of_a_killed_run_are_removed(tmp_path: Path) -> None:
