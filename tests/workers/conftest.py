@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psutil
 import pytest
 from sqlalchemy import text
 
@@ -31,6 +32,14 @@ def until(is_so: Callable[[], Any], what: str = "it") -> Any:
         assert time.monotonic() < deadline, f"{what} never happened"
         time.sleep(0.05)
     return answer
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a dead one may still be in the table."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Farm:
@@ -58,7 +67,8 @@ class Farm:
         for key, value in settings.items():
             environment[f"{PREFIX}{key.upper()}"] = str(value)
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.workers.play", name],
+            # Not with -m: every runner would import the module of such a program anew.
+            [sys.executable, "-c", "from tests.workers.play import main; main()", name],
             cwd=Path(__file__).parents[2],
             env=environment,
         )

@@ -28,7 +28,7 @@ from workers.runner import NoProgressError, RunnerDiedError
         (MemoryExhaustedError("no"), "resource", "memory_exhausted"),
         (MemoryError(), "resource", "memory_exhausted"),
         (ObjectDamagedError("no"), "resource", "object_damaged"),
-        (OSError(errno.ENOSPC, "no"), "resource", "store_full"),
+        (OSError(errno.ENOSPC, "no"), "infrastructure", "store_full"),
         (ZeroDivisionError("no"), "resource", "internal_error"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
