@@ -20,6 +20,7 @@ from pipeline.dub import Order, dub_film
 from pipeline.geometry import Box
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice, SyncMode
 from pipeline.report import Report
+from pipeline.running.commands import run
 from pipeline.running.progress import Silent
 
 
@@ -144,12 +145,16 @@ def _sound_seconds(path: Path) -> float:
     return float(soundfile.info(path).duration)
 
 
-def test_killed_run_continues_from_the_finished_segments(clips: Path, tmp_path: Path) -> None:
+def test_killed_run_continues_from_the_finished_segments(
+    clips: Path, tmp_path: Path, ffmpeg: str
+) -> None:
     """kill -9 in the middle of rendering; the second run makes the very same file."""
-    film, dialogue = clips / "film.mkv", clips / "dialogue_en.flac"
+    film, dialogue = tmp_path / "film.mkv", clips / "dialogue_en.flac"
+    cut = [ffmpeg, "-v", "error", "-t", "16", "-i", str(clips / "film.mkv"), "-map", "0"]
+    run([*cut, "-c", "copy", str(film)], timeout=60)
     undisturbed = tmp_path / "undisturbed.mkv"
     argv = [sys.executable, "-m", "lipfarm", "dub", "--video", str(film), "--audio", str(dialogue),
-            "--segment-seconds", "5", "--network", "draft"]  # fmt: skip
+            "--sync-mode", "cut_off", "--segment-seconds", "2", "--network", "draft"]  # fmt: skip
     subprocess.run([*argv, "--output", str(undisturbed)], check=True, timeout=280)  # noqa: TID251
     output, work = tmp_path / "out.mkv", tmp_path / "work"
     argv += ["--output", str(output), "--work-dir", str(work)]
