@@ -21,8 +21,8 @@ from tests.farm.faults import armed
 from tests.farm.harness import Client
 from tests.farm.scenarios import Scenario, every_scenario, sample
 
-#: Chosen once; every fault and most points are in it.
-_SAMPLE_SEED, _SAMPLE_SIZE = 1, 8
+#: Chosen once; every fault is in it, and seven points.
+_SAMPLE_SEED, _SAMPLE_SIZE = 1, 7
 
 #: Short segments, so that a short clip has several.
 _OPTIONS = {"segment_seconds": 1}

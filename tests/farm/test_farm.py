@@ -95,6 +95,7 @@ def test_a_second_language_detects_no_face_again_and_says_so(
         assert session.execute(text(query), {"job": second}).scalar_one() == 0
 
 
+@pytest.mark.slow
 def test_two_languages_at_once_detect_each_segment_once(
     hurt_farm: HurtFarm, short_clip: Path, short_dialogue: Path, clips: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_two_languages_at_once_detect_each_segment_once(
     assert made.count(False) == made.count(True)
 
 
+@pytest.mark.slow
 def test_the_same_order_again_renders_nothing(
     hurt_farm: HurtFarm, short_clip: Path, short_dialogue: Path
 ) -> None:
