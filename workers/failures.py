@@ -5,7 +5,7 @@ from typing import Final
 
 from infra.db.orders import Failure, FailureKind
 from infra.errors import FetchError, InfraError, ServiceUnavailableError, StoreFullError
-from infra.storage.objects import TransferStoppedError
+from infra.storage.stopping import TransferStoppedError
 from pipeline.errors import (
     InputError,
     MemoryExhaustedError,
