@@ -27,9 +27,6 @@ CLIPS = [
     "vertical_1080x1920_hevc.mp4",
 ]
 
-#: Where the samples of the long films begin.
-SEED = 2
-
 
 class HashingEncoder:
     """Writes each frame's time and digest where the encoder would write its packets."""
@@ -74,12 +71,14 @@ def render_frames(
         return lines
 
 
-def check(source: Path, dialogue: Path, folder: Path, lengths: list[int], **options: Any) -> int:
+def check(source: Path, dialogue: Path, folder: Path, lengths: list[float], **options: Any) -> int:
     """Compare; returns the number of frames."""
     frames, *others = (
         render_frames(source, dialogue, folder / f"{s}", segment_seconds=s, **options)
         for s in lengths
     )
+    pieces = len(list((folder / f"{lengths[0]}").glob("render-*")))
+    assert pieces >= len(frames) // 40, "a film in one piece proves nothing"
     for other in others:
         differ = [i for i, (a, b) in enumerate(zip(frames, other, strict=True)) if a != b]
         assert not differ, f"{len(differ)} of {len(frames)} frames differ, first {differ[0]}"
@@ -106,12 +105,14 @@ def test_every_segment_length_renders_the_same_frames(
         assert frames >= sum(packet.size > 0 for packet in container.demux(video=0))
 
 
-@pytest.mark.parametrize("clip", ["film.mkv", "film_vfr.mkv"])
+@pytest.mark.parametrize("seed", [5, 6])  # others begin where nobody is dubbed
 def test_a_piece_of_a_film_is_the_same_in_one_segment_and_in_several(
-    clip: str, clips: Path, tmp_path: Path, ffmpeg: str
+    seed: int, clips: Path, tmp_path: Path, ffmpeg: str
 ) -> None:
-    """From anywhere, so with open groups of pictures whose beginning is missing."""
-    start, piece = random.Random(SEED).uniform(0, 6), tmp_path / clip
-    argv = [ffmpeg, "-v", "error", "-ss", f"{start:.3f}", "-i", str(clips / clip), "-t", "3"]
-    run([*argv, "-map", "0:v", "-c", "copy", str(piece)], timeout=60)
-    check(piece, clips / "dialogue_short.flac", tmp_path, [1, 1000], sync_mode="cut_off")
+    """Four seconds from anywhere in it, with open groups of pictures."""
+    chance, piece = random.Random(seed), tmp_path / "piece.mkv"
+    argv = [ffmpeg, "-v", "error", "-ss", f"{chance.uniform(0, 40):.3f}", "-t", "4"]
+    argv += ["-i", str(clips / "film.mkv"), "-map", "0:v", "-c", "libx264", "-preset", "superfast"]
+    run([*argv, "-x264-params", "open-gop=1:bframes=3:keyint=30", str(piece)], timeout=60)
+    lengths = [chance.uniform(0.3, 1.2), 1000]
+    check(piece, clips / "dialogue_short.flac", tmp_path, lengths, sync_mode="cut_off")
