@@ -37,8 +37,10 @@ farm: install  ## a whole farm on this machine, until Ctrl-C
 chaos: install  ## every fault at every crash point; SEEDS=3 for more; takes a while
 	CHAOS_SEEDS=$(or $(SEEDS),1) $(BIN)/python -m pytest -q -s --timeout 600 tests/farm/test_chaos.py
 
-bench: install  ## speed ratios in one run
+bench: install  ## speed ratios in one run: the dub, claims, an empty farm
 	$(BIN)/python -m bench.speed
+	$(BIN)/python -m bench.claims
+	$(BIN)/python -m bench.farm empty
 
 clean:  ## remove .venv, out and caches
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

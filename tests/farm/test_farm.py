@@ -158,6 +158,7 @@ def test_cancel_acts_at_once_and_leaves_nothing(
     assert hurt_farm.farm.audit() == []
 
 
+@pytest.mark.slow
 def test_pause_gives_back_and_resume_goes_on(
     hurt_farm: HurtFarm, short_clip: Path, short_dialogue: Path
 ) -> None:

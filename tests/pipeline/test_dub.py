@@ -60,6 +60,7 @@ def test_frames_and_times_out_are_those_in(clip: str, clips: Path, tmp_path: Pat
     assert np.abs(gaps_before - gaps_after).max() <= 0.0011, "MKV keeps milliseconds"
 
 
+@pytest.mark.slow
 def test_every_segment_length_renders_the_same_frames(clips: Path, tmp_path: Path) -> None:
     """Lossless encoding shows the frames as they were before encoding."""
     hashes = {}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import av
+import pytest
 
 from pipeline.steps.facts import (
     render_key,
@@ -10,6 +11,7 @@ from pipeline.steps.facts import (
 from tests.pipeline.steps.machines import Farm, order, run_on
 
 
+@pytest.mark.slow
 def test_second_language_looks_for_no_face_again(farm: Farm, clips: Path) -> None:
     talk = clips / "talk_29_97fps.mp4"
     options = {"segment_seconds": 1.5, "sync_mode": "cut_off"}
@@ -24,6 +26,7 @@ def test_second_language_looks_for_no_face_again(farm: Farm, clips: Path) -> Non
     assert first.output.read_bytes() != second.output.read_bytes()
 
 
+@pytest.mark.slow
 def test_ranges_without_a_face_are_rendered_once_for_all_languages(
     farm: Farm, short_film: Path, clips: Path
 ) -> None:

@@ -22,6 +22,7 @@ def test_farm_makes_the_file_that_one_machine_makes(
     compare_to_one_machine(farm, inputs, tmp_path)
 
 
+@pytest.mark.slow
 def test_film_with_everything_in_it_comes_out_of_the_farm_the_same(
     farm: Farm, short_film: Path, clips: Path, tmp_path: Path
 ) -> None:
