@@ -43,7 +43,7 @@ _BLOCK: Final = 1 << 20
 _PART: Final = 16 << 20
 
 #: A stream's length is not known beforehand; ten thousand of these are more than any film.
-_STREAM_PART: Final = 24 << 20
+STREAM_PART: Final = 24 << 20
 
 #: Parts under way at once; each holds its bytes in memory.
 _PARTS_AT_ONCE: Final = 4
@@ -178,7 +178,7 @@ class ObjectStore:
         """
         reader = _HashingReader(stream)
         config = TransferConfig(
-            multipart_threshold=_PART, multipart_chunksize=_STREAM_PART, max_concurrency=2
+            multipart_threshold=_PART, multipart_chunksize=STREAM_PART, max_concurrency=2
         )
         # Of a stream, parts wait in memory; ten would, if nothing were said.
         config.max_in_memory_upload_chunks = 2

@@ -13,9 +13,13 @@ import psutil
 import pytest
 
 from infra.settings import Settings
+from infra.storage.objects import STREAM_PART
 from pipeline.running.commands import run
 
 MEBIBYTE = 1 << 20
+
+#: Far more than may be in memory of it.
+FILM_MEBIBYTES = 288
 
 
 @pytest.fixture
@@ -62,7 +66,7 @@ def test_uploads_pass_through_in_bounded_memory(
     process, store, make_key: Callable[..., str], tmp_path
 ):
     film = tmp_path / "film.mp4"
-    film.write_bytes(os.urandom(MEBIBYTE) * 160)
+    film.write_bytes(os.urandom(MEBIBYTE) * FILM_MEBIBYTES)
     url, headers = address_of(process), {"x-api-key": make_key("ours")}
     small = {"video": ("film.mp4", b"frames"), "audio": ("a.wav", b"samples")}
     assert httpx.post(f"{url}/v2/generate", files=small, headers=headers, timeout=60).is_success
@@ -76,8 +80,9 @@ def test_uploads_pass_through_in_bounded_memory(
         )
     assert answer.status_code == 201, answer.text
     sizes = [o["Size"] for o in store.list_objects() if o["Key"].endswith("film.mp4")]
-    assert 160 * MEBIBYTE in sizes
-    assert peak_mebibytes(process) - before < 120, "less than the film"
+    assert FILM_MEBIBYTES * MEBIBYTE in sizes
+    # Two parts are being sent, two wait, one is read; the rest is for copies on the way.
+    assert peak_mebibytes(process) - before < 8 * STREAM_PART / MEBIBYTE, "less than the film"
 
 
 def test_a_file_over_the_limit_is_refused_and_forgotten(process, store, make_key, tmp_path):
