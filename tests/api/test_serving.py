@@ -33,7 +33,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "LIPFARM_S3_ACCESS_KEY": settings.s3_access_key or "",
         "LIPFARM_S3_SECRET_KEY": settings.s3_secret_key.get_secret_value(),
         "LIPFARM_LOG_FORMAT": "json",
-        "LIPFARM_MAX_UPLOAD_BYTES": str(170 * MEBIBYTE),
+        "LIPFARM_MAX_UPLOAD_BYTES": str(300 * MEBIBYTE),
     }
 
 
