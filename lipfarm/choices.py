@@ -6,13 +6,9 @@ from typing import Any
 
 import click
 
-from infra import checkpoints
 from lipfarm.display import Display
-from pipeline.errors import CheckpointError
-from pipeline.options import DetectorChoice, NetworkChoice, Precision
-
-#: Published checkpoints in the order `auto` prefers them: the GAN one is sharper.
-_PUBLISHED = ("wav2lip_gan", "wav2lip")
+from pipeline.options import NetworkChoice, Precision
+from workers import choices
 
 
 class Integers(click.ParamType[tuple[int, ...]]):
@@ -59,38 +55,19 @@ RATE = _Rate()
 def choose_network(
     name: str, checkpoint: Path | None, device: str, precision: Precision, display: Display
 ) -> NetworkChoice:
-    """Resolve ``auto``: the given or an installed checkpoint, else the built-in renderer.
+    """As :func:`workers.choices.choose_network`, and say what was chosen for you.
 
     Raises:
         CheckpointError: Wav2Lip was asked for and no checkpoint is there.
     """
-    if name == "draft":
-        return NetworkChoice("draft")
-    path = checkpoint or next(filter(None, map(checkpoints.installed, _PUBLISHED)), None)
-    if path is None and name == "wav2lip":
-        raise CheckpointError(
-            "no Wav2Lip checkpoint is installed; run `lipfarm models pull wav2lip_gan`, "
-            "or give one with --checkpoint FILE"
-        )
-    if path is None:
+    choice = choices.choose_network(
+        name, checkpoint, device, precision, remedy="give one with --checkpoint FILE"
+    )
+    if choice.name == "wav2lip":
+        display.note(f"network: wav2lip, checkpoint {choice.checkpoint}")
+    elif name != "draft":
         display.note(
             "network: draft, the built-in preview renderer: no Wav2Lip checkpoint is installed "
             "(`lipfarm models pull wav2lip_gan`)"
         )
-        return NetworkChoice("draft")
-    display.note(f"network: wav2lip, checkpoint {path}")
-    return NetworkChoice("wav2lip", path, device=device, precision=precision)
-
-
-def choose_detector(name: str) -> DetectorChoice:
-    """Resolve ``auto``: YuNet where its weights are installed, else CenterFace, always there.
-
-    Raises:
-        CheckpointError: YuNet was asked for and is not installed.
-    """
-    weights = None if name == "centerface" else checkpoints.installed("yunet")
-    if weights is not None:
-        return DetectorChoice("yunet", weights)
-    if name == "yunet":
-        raise CheckpointError("YuNet is not installed; run `lipfarm models pull yunet`")
-    return DetectorChoice("centerface")
+    return choice

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import click
 
-from lipfarm.choices import RATE, Integers, choose_detector, choose_network
+from lipfarm.choices import RATE, Integers, choose_network
 from lipfarm.display import Display, JsonDisplay, choose_display
 from pipeline.geometry import Box
 from pipeline.options import (
@@ -20,6 +20,7 @@ from pipeline.options import (
     Precision,
     SyncMode,
 )
+from workers.choices import choose_detector
 
 _PATH = click.Path(path_type=Path)
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from lipfarm.choices import RATE, choose_detector
+from lipfarm.choices import RATE
 from lipfarm.display import choose_display
 from pipeline.options import DEFAULT_FPS
+from workers.choices import choose_detector
 
 _PATH = click.Path(path_type=Path)
 

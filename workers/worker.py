@@ -249,7 +249,7 @@ class Worker:
     def _prove_well(self, seat: Seat) -> bool:
         _logger.warning("worker.sick", name=self._name)
         try:
-            network = choose_network("auto", self._settings, self._choice.device)
+            network = choose_network("auto", self._settings.checkpoint, self._choice.device)
             given = {"network": network, "store": self._farm.workspace.own}
             answer = seat.run_alone("self_test", given)
             if not isinstance(answer, Answered):

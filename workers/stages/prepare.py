@@ -37,7 +37,7 @@ def prepare(step: StepAtWork) -> StepResult:
         "output_name": claim.output_name or _output_name(source.name),
         "options": options,
         "network": choose_network(
-            claim.job_params.get("network", "auto"), farm.settings, farm.device
+            claim.job_params.get("network", "auto"), farm.settings.checkpoint, farm.device
         ),
         "detector": choose_detector(),
         **digests,

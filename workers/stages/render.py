@@ -13,7 +13,7 @@ def render(step: StepAtWork) -> StepResult:
     claim, farm = step.lease.claim, step.farm
     prepared, tracked = prepared_of(claim), tracked_of(claim)
     todo = from_json(RenderStep, claim.params)
-    choice = choose_network(prepared.network.name, farm.settings, farm.device)
+    choice = choose_network(prepared.network.name, farm.settings.checkpoint, farm.device)
     network = _network(step, choice)
     facts = {"network": to_json(network)}
     key = render_key(todo, network.digest)
