@@ -73,7 +73,7 @@ def _generation(
         "attention": job.attention,
         "priority": -job.rank,
         "name": job.name,
-        "label": job.label,
+        "labels": list(job.labels),
         "language": job.language,
         "project": caller.project_name,
         "outputName": job.output_name,

@@ -77,7 +77,7 @@ class GenerationRequest(_Strict):
         webhookUrl: told when the job ends.
         outputFileName: of the output; the extension chooses the container.
         name: for people; the source's name if none is given.
-        label: for finding jobs again.
+        labels: for finding jobs again.
         language: tag of the dubbed track; the same as ``options.language``.
         priority: higher goes first.
     """
@@ -89,7 +89,7 @@ class GenerationRequest(_Strict):
     webhookUrl: Annotated[str, Field(max_length=MAX_URL_LENGTH)] | None = None  # noqa: N815
     outputFileName: Name | None = None  # noqa: N815
     name: Name | None = None
-    label: Name | None = None
+    labels: list[Name] = Field(default_factory=list, max_length=32)
     language: Language | None = None
     priority: int = Field(0, ge=-MAX_PRIORITY, le=MAX_PRIORITY)
 

@@ -53,7 +53,7 @@ def _new_job(order: Order, source: AssetRef, dialogue: AssetRef) -> NewJob:
         params={"options": options.dub_options(), "network": request.network()},
         request=_echo(request, source, dialogue),
         name=request.name or source.name,
-        label=request.label,
+        labels=tuple(request.labels),
         language=language,
         output_name=output_name(request.outputFileName, source.name, language),
         priority=request.priority,

@@ -43,7 +43,7 @@ def _choice(kind: object) -> click.Choice[str]:
 @click.option("--keep-audio", type=_choice(KeepAudio))
 @click.option("--fps", type=RATE, help="Rate of a still picture.")
 @click.option("--name", help="What people call the job.")
-@click.option("--label", help="For finding jobs again.")
+@click.option("--label", "labels", multiple=True, help="For finding jobs again; may be repeated.")
 @click.option("--output-name", help="Name of the output, .mp4, .mov or .mkv.")
 @click.option("--priority", type=int, help="Higher goes first; 0 unless given.")
 @click.option("--wait", is_flag=True, help="Follow the job until it ends.")
@@ -56,7 +56,7 @@ def submit(
     audio: str,
     network: str,
     name: str | None,
-    label: str | None,
+    labels: tuple[str, ...],
     output_name: str | None,
     priority: int | None,
     wait: bool,
@@ -68,7 +68,7 @@ def submit(
         "model": network,
         "options": _given(options),
         "name": name,
-        "label": label,
+        "labels": list(labels) or None,
         "outputFileName": output_name,
         "priority": priority,
     }

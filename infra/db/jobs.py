@@ -43,7 +43,7 @@ class NewJob:
     params: dict[str, Any] = field(default_factory=dict)
     request: dict[str, Any] = field(default_factory=dict)
     name: str | None = None
-    label: str | None = None
+    labels: tuple[str, ...] = ()
     language: str | None = None
     output_name: str | None = None
     priority: int = 0

@@ -50,11 +50,11 @@ def count(database: Database, table: str) -> int:
 
 
 def test_an_order_by_url_becomes_a_job_with_a_step_that_is_ready(client, database):
-    made = order(client, options={"sync_mode": "loop"}, language="fra", priority=7, label="a")
+    made = order(client, options={"sync_mode": "loop"}, language="fra", priority=7, labels=["a"])
     assert made["status"] == "PENDING"
     assert made["state"] == "queued"
     assert made["progress"] == 0
-    assert (made["priority"], made["label"], made["language"]) == (7, "a", "fra")
+    assert (made["priority"], made["labels"], made["language"]) == (7, ["a"], "fra")
     assert made["project"] == "ours"
     assert made["options"]["sync_mode"] == "loop"
     assert made["input"] == INPUT

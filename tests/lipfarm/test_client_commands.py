@@ -90,7 +90,7 @@ def test_submit_sends_files_with_the_options_given(lipfarm, inputs):
     assert shown["model"] == "draft"
     assert shown["options"]["box"] == [1, 2, 30, 40]
     assert shown["options"]["fps"] == "24000/1001"
-    assert (shown["priority"], shown["label"], shown["language"]) == (3, "a b", "fra")
+    assert (shown["priority"], shown["labels"], shown["language"]) == (3, ["a b"], "fra")
     assert shown["outputName"] == "film.fra.mp4"
 
 

@@ -7,7 +7,7 @@ from typing import get_args
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from infra.db.models.base import Base, Created, Facts, Id, Size, is_one_of
+from infra.db.models.base import Base, Count, Created, Facts, Id, Size, is_one_of
 from infra.db.states import Queue, Stage
 
 WORKER_STATES = ("online", "draining", "offline", "sick")
@@ -69,3 +69,20 @@ class Turn(Base):
         ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True
     )
     served_at: Mapped[datetime]
+
+
+class QueueSample(Base):
+    """How a queue stood at a moment, for charts; the leading reconciler takes them."""
+
+    __tablename__ = "queue_samples"
+    __table_args__ = (is_one_of("queue", get_args(Queue)),)
+
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    ready: Mapped[Count]
+    waiting: Mapped[Count]
+    running: Mapped[Count]
+    workers: Mapped[Count]
+    queued_seconds: Mapped[float]  # of one worker's time, by measured speeds
+    frames: Mapped[Size]  # finished since the sample before
+    steps: Mapped[Count]  # finished since the sample before

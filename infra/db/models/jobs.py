@@ -1,4 +1,4 @@
-"""What was ordered, what became of it, and who is told."""
+"""What was ordered, and what became of it."""
 
 import uuid
 from datetime import datetime
@@ -24,25 +24,6 @@ from infra.db.states import Desired, JobState
 _LIVE = text("finished_at IS NULL")
 
 
-class Batch(Base):
-    """Jobs submitted and reported together."""
-
-    __tablename__ = "batches"
-    __table_args__ = (
-        is_one_of("state", ("pending", "jobs_created", "processing", "completed", "failed")),
-        Index("ix_batches_page", "project_id", "created_at", "id"),
-    )
-
-    id: Mapped[Id]
-    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
-    name: Mapped[str]
-    state: Mapped[str] = mapped_column(server_default=text("'pending'"))
-    request: Mapped[Facts]
-    webhook_url: Mapped[str | None]
-    created_at: Mapped[Created]
-    finished_at: Mapped[datetime | None]
-
-
 class Job(Base):
     """One dub order.
 
@@ -59,17 +40,26 @@ class Job(Base):
         Index("ix_jobs_page", "project_id", "created_at", "id"),
         Index("ix_jobs_page_of_state", "project_id", "state", "created_at", "id"),
         Index("ix_jobs_live", "created_at", "id", postgresql_where=_LIVE),
+        Index(
+            "ix_jobs_attention",
+            "project_id",
+            "created_at",
+            "id",
+            postgresql_where=text("attention"),
+        ),
+        Index("ix_jobs_batch_id_state", "batch_id", "state"),
+        Index("ix_jobs_labels", "labels", postgresql_using="gin"),
     )
 
     id: Mapped[Id]
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
-    batch_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("batches.id"), index=True)
+    batch_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("batches.id"))
     source_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("assets.id"), index=True)
     dialogue_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("assets.id"), index=True)
     params: Mapped[Facts]
     request: Mapped[Facts]
     name: Mapped[str | None]
-    label: Mapped[str | None]
+    labels: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     language: Mapped[str | None]
     output_name: Mapped[str | None]
     state: Mapped[str] = mapped_column(server_default=text("'queued'"))
@@ -93,15 +83,23 @@ class Job(Base):
 
 
 class Event(Base):
-    """One thing that happened. A trigger writes down every move of a job or a step."""
+    """One thing that happened. A trigger writes down every move of a job or a step.
+
+    Ids are given out before the commit, so they are not the order in which readers may see rows.
+    ``(xact, id)`` is, for rows whose ``xact`` is below every transaction still under way.
+    """
 
     __tablename__ = "events"
     __table_args__ = (
-        Index("ix_events_project_id_id", "project_id", "id"),
-        Index("ix_events_job_id_id", "job_id", "id"),
+        Index("ix_events_project_id_xact_id", "project_id", "xact", "id"),
+        Index("ix_events_job_id_xact_id", "job_id", "xact", "id"),
+        Index("ix_events_xact_id", "xact", "id"),
     )
 
     id: Mapped[Number]
+    xact: Mapped[NumberRef] = mapped_column(
+        server_default=text("((pg_current_xact_id())::text)::bigint")
+    )
     # No foreign keys: a log outlives what it tells of.
     project_id: Mapped[uuid.UUID]
     job_id: Mapped[uuid.UUID]
@@ -109,29 +107,3 @@ class Event(Base):
     kind: Mapped[str]
     data: Mapped[Facts]
     at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
-
-
-class WebhookDelivery(Base):
-    """What a client is to be told; a trigger writes it in the transaction that ends the job."""
-
-    __tablename__ = "webhook_deliveries"
-    __table_args__ = (
-        is_one_of("state", ("pending", "delivered", "failed")),
-        Index("ix_webhook_deliveries_due", "next_at", postgresql_where=text("state = 'pending'")),
-    )
-
-    id: Mapped[Id]
-    project_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("projects.id", ondelete="CASCADE"), index=True
-    )
-    job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
-    event_id: Mapped[NumberRef | None]
-    url: Mapped[str]
-    payload: Mapped[dict[str, Any] | None]  # made by whoever sends it first
-    state: Mapped[str] = mapped_column(server_default=text("'pending'"))
-    attempts: Mapped[Count]
-    next_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
-    last_status: Mapped[int | None]
-    last_error: Mapped[str | None]
-    created_at: Mapped[Created]
-    delivered_at: Mapped[datetime | None]

@@ -10,7 +10,7 @@ from infra.db.models.base import Base, Created, Id, Size, is_one_of
 
 
 class Project(Base):
-    """A tenant. ``weight`` is its share of the farm against the others'."""
+    """A tenant. ``weight`` is its share of the farm; without a limit it has the farm's."""
 
     __tablename__ = "projects"
     __table_args__ = (CheckConstraint("weight > 0", name="weight"),)
@@ -18,6 +18,8 @@ class Project(Base):
     id: Mapped[Id]
     name: Mapped[str] = mapped_column(unique=True)
     weight: Mapped[int] = mapped_column(server_default=text("1"))
+    requests_per_minute: Mapped[int | None]
+    live_jobs: Mapped[int | None]
     created_at: Mapped[Created]
 
 
@@ -59,3 +61,26 @@ class Asset(Base):
     size_bytes: Mapped[Size | None]
     sha256: Mapped[str | None]
     created_at: Mapped[Created]
+
+
+class AssetUpload(Base):
+    """A multipart upload under way, straight into the bucket; its id becomes the asset's.
+
+    Which parts have arrived is the bucket's to say.
+    """
+
+    __tablename__ = "asset_uploads"
+    __table_args__ = (is_one_of("kind", ("video", "audio", "image")),)
+
+    id: Mapped[Id]
+    project_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), index=True
+    )
+    kind: Mapped[str]
+    name: Mapped[str]
+    object_key: Mapped[str] = mapped_column(unique=True)
+    upload_id: Mapped[str | None]  # of the bucket; none where one PUT does it
+    size_bytes: Mapped[Size]
+    part_bytes: Mapped[Size]
+    created_at: Mapped[Created]
+    completed_at: Mapped[datetime | None]
