@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from api.catalogue import wire_code
 from api.eta import seconds_left
 from api.farm import Farm
 from infra.db.models import Job, Step
@@ -14,21 +13,7 @@ from infra.db.progress import JobProgress, progress_of
 from infra.db.projects import Caller
 from infra.db.speeds import StageSpeed, speeds_of
 from infra.db.states import JOB_ENDS, JobState, Stage
-
-#: The wire knows five statuses. A canceled job is FAILED there, with a code that says so, as a
-#: client that waits for an end must see one; ``state`` has the farm's own word.
-STATUS_OF: Final[dict[JobState, str]] = {
-    "queued": "PENDING",
-    "preparing": "PROCESSING",
-    "detecting": "PROCESSING",
-    "tracking": "PROCESSING",
-    "rendering": "PROCESSING",
-    "stitching": "PROCESSING",
-    "completed": "COMPLETED",
-    "failed": "FAILED",
-    "rejected": "REJECTED",
-    "canceled": "FAILED",
-}
+from infra.wire import STATUS_OF, wire_code
 
 #: How long an output's address works.
 OUTPUT_URL_SECONDS: Final = 3600

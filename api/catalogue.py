@@ -97,6 +97,33 @@ REFUSALS: Final[dict[str, Entry]] = {
         "The choice of faces cannot be used.",
         "Take auto_detect, or one box for the whole film in options.box.",
     ),
+    "batch_not_found": Entry(
+        404, "There is no such batch in your project.", "Check the id and the key's project."
+    ),
+    "batch_canceled": Entry(
+        409, "The batch was canceled.", "Send it again with another Idempotency-Key."
+    ),
+    "batch_file_too_large": Entry(
+        413, "The batch's file is larger than the farm takes.", "Send it as several batches."
+    ),
+    "batch_too_many_requests": Entry(
+        400, "The batch has more rows than the farm takes.", "Send it as several batches."
+    ),
+    "batch_insufficient_records": Entry(
+        400, "The batch has no row that can be used.", "Send one row or more."
+    ),
+    "batch_invalid_jsonl": Entry(
+        400, "A line is no JSON object of the kind a batch has.", "Mend the line that is named."
+    ),
+    "batch_invalid_csv": Entry(
+        400, "The table cannot be read.", "Send CSV in UTF-8 whose first line names the columns."
+    ),
+    "batch_duplicate_request_id": Entry(
+        400, "Two rows have the same request_id.", "Give every row one of its own."
+    ),
+    "batch_invalid_endpoint": Entry(
+        400, "A row asks for something else than a generation.", "The endpoint is /v2/generate."
+    ),
     "concurrency_limit_reached": Entry(
         429, "Your project has as many generations at work as it may.", "Wait until some end."
     ),
@@ -138,27 +165,3 @@ OUTCOMES: Final[dict[str, Entry]] = {
 }
 
 CATALOGUE: Final[dict[str, Entry]] = REFUSALS | OUTCOMES
-
-#: What the wire calls a failure of the pipeline or the farm; all others are
-#: ``generation_pipeline_failed``. The farm's own code rides along as ``failure``.
-_WIRE_CODES: Final[dict[str, str]] = {
-    "canceled": "generation_canceled",
-    "input_error": "generation_input_validation_failed",
-    "parameter_invalid": "generation_input_validation_failed",
-    "media_unusable": "generation_input_validation_failed",
-    "media_unreadable": "generation_media_metadata_missing",
-    "fetch_failed": "generation_input_video_inaccessible",
-    "storage_full": "generation_infra_resource_exhausted",
-    "store_full": "generation_infra_resource_exhausted",
-    "memory_exhausted": "generation_infra_resource_exhausted",
-    "no_progress": "generation_timeout",
-    "service_unavailable": "generation_infra_service_unavailable",
-    "object_missing": "generation_infra_storage_error",
-    "object_damaged": "generation_infra_storage_error",
-    "internal_error": "generation_unhandled_error",
-}
-
-
-def wire_code(code: str) -> str:
-    """The code lip-sync clients know for a job's failure."""
-    return _WIRE_CODES.get(code, "generation_pipeline_failed")

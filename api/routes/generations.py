@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
-from api.answers import STATUS_OF, generations
+from api.answers import generations
 from api.errors import RefusedError
 from api.farm import Farm, FarmHere, Reader, Submitter
 from api.jobs import found, the_job
@@ -26,6 +26,7 @@ from infra.db.projects import Caller
 from infra.db.session import after_commit
 from infra.db.states import JOB_ENDS, JobState
 from infra.errors import InfraError, NotFoundError, ServiceUnavailableError
+from infra.wire import STATUS_OF
 
 router = APIRouter(tags=["generations"])
 
