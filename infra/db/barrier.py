@@ -5,6 +5,7 @@ exactly once and never not.
 """
 
 import json
+import uuid
 from collections.abc import Sequence
 from typing import Final
 
@@ -52,6 +53,21 @@ ORDER BY n.segment_index
 ON CONFLICT (job_id, stage, segment_index) DO NOTHING
 RETURNING ready
 """)
+
+# The first step of new jobs, in the order they are given.
+_BEGIN: Final = text("""
+INSERT INTO steps (job_id, project_id, stage, segment_index, queue, rank, ready)
+SELECT j.id, j.project_id, 'prepare', 0, :queue, j.rank, j.desired = 'run'
+FROM unnest(CAST(:jobs AS uuid[])) WITH ORDINALITY AS new (id, place) JOIN jobs j USING (id)
+ORDER BY new.place
+""")
+
+
+def begin_jobs(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
+    """Make the prepare of jobs that were just ordered; it is ready at once."""
+    queue = QUEUE_OF["prepare"]
+    session.execute(_BEGIN, {"jobs": list(job_ids), "queue": queue})
+    note_work(session, queue)
 
 
 def pass_barrier(

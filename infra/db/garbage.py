@@ -25,6 +25,7 @@ SELECT k.key FROM unnest(CAST(:keys AS text[])) AS k (key)
 WHERE EXISTS (SELECT FROM artifacts a WHERE a.prefix = regexp_replace(k.key, '[^/]*$', ''))
    OR EXISTS (SELECT FROM assets s WHERE s.object_key = k.key)
    OR EXISTS (SELECT FROM jobs j WHERE j.output_key = k.key)
+   OR EXISTS (SELECT FROM batches b WHERE b.result_key = k.key)
 """)
 
 #: Artifacts forgotten in one transaction.

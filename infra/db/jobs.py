@@ -10,11 +10,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from infra.db.assets import Place
-from infra.db.barrier import add_steps
+from infra.db.barrier import begin_jobs
 from infra.db.control import cancel_job
 from infra.db.models import Asset, Job, Step
-from infra.db.moves import LockedJob, lock_job
-from infra.db.orders import NewStep
+from infra.db.moves import lock_job
 from infra.db.states import JobState
 from infra.errors import InfraError, NotFoundError
 
@@ -64,19 +63,42 @@ def create_job(session: Session, project_id: uuid.UUID, order: NewJob) -> tuple[
         NotFoundError: an input is not there, or is another project's.
     """
     _check_inputs(session, project_id, {order.source_id, order.dialogue_id})
-    values = {name: getattr(order, name) for name in order.__slots__ if name != "priority"}
     statement = (
         insert(Job)
-        .values(project_id=project_id, rank=-order.priority, **values)
+        .values(_values(project_id, order))
         .on_conflict_do_nothing(index_elements=["project_id", "idempotency_key"])
         .returning(Job)
     )
     job = session.scalar(statement)
     if job is None:
         return _earlier(session, project_id, order), False
-    locked = LockedJob(job.id, project_id, "queued", "run", job.rank)
-    add_steps(session, locked, "prepare", [NewStep(0)])
+    begin_jobs(session, [job.id])
     return job, True
+
+
+def create_jobs(
+    session: Session, project_id: uuid.UUID, orders: Sequence[NewJob]
+) -> list[uuid.UUID]:
+    """Order many dubs at once, each as :func:`create_job` does; idempotency keys must be new.
+
+    Returns:
+        The jobs' ids, in the order of the orders.
+
+    Raises:
+        NotFoundError: an input is not there, or is another project's.
+    """
+    if not orders:
+        return []
+    _check_inputs(
+        session, project_id, {o.source_id for o in orders} | {o.dialogue_id for o in orders}
+    )
+    ids = [uuid.uuid4() for _ in orders]
+    rows = [
+        {"id": job, **_values(project_id, order)} for job, order in zip(ids, orders, strict=True)
+    ]
+    session.execute(insert(Job), rows)
+    begin_jobs(session, ids)
+    return ids
 
 
 def get_job(session: Session, project_id: uuid.UUID, job_id: uuid.UUID) -> Job:
@@ -136,6 +158,15 @@ def delete_job(session: Session, project_id: uuid.UUID, job_id: uuid.UUID) -> No
     if not job.is_ended:
         cancel_job(session, project_id, job_id)
     session.execute(text("DELETE FROM jobs WHERE id = :job"), {"job": job_id})
+
+
+def _values(project_id: uuid.UUID, order: NewJob) -> dict[str, Any]:
+    values = {name: getattr(order, name) for name in order.__slots__ if name != "priority"}
+    return values | {
+        "project_id": project_id,
+        "rank": -order.priority,
+        "labels": list(order.labels),
+    }
 
 
 def _check_inputs(session: Session, project_id: uuid.UUID, ids: set[uuid.UUID]) -> None:

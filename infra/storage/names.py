@@ -25,6 +25,11 @@ def output_key(project_id: uuid.UUID, job_id: uuid.UUID, name: str) -> str:
     return f"projects/{project_id}/outputs/{job_id}/{uuid.uuid4().hex}/{safe_name(name)}"
 
 
+def batch_result_key(project_id: uuid.UUID, batch_id: uuid.UUID) -> str:
+    """Of a batch's result, as one reconciler wrote it."""
+    return f"projects/{project_id}/batches/{batch_id}/{uuid.uuid4().hex}/result.jsonl"
+
+
 def safe_name(name: str) -> str:
     """A user's file name with nothing in it that means something in a path."""
     plain = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]

@@ -243,7 +243,16 @@ def _make_tables() -> None:
             ["job_id"], ["jobs.id"], name="fk_batch_rows_job_id_jobs", ondelete="SET NULL"
         ),
         sa.PrimaryKeyConstraint("batch_id", "number", name="pk_batch_rows"),
-        sa.UniqueConstraint("batch_id", "request_id", name="uq_batch_rows_batch_id_request_id"),
+    )
+    op.create_index(
+        "ix_batch_rows_request_id",
+        "batch_rows",
+        ["batch_id", "request_id"],
+        unique=True,
+        postgresql_where=sa.text("error_code IS NULL"),
+    )
+    op.create_index(
+        "ix_batch_rows_title", "batch_rows", ["batch_id", "title", "number"], unique=False
     )
     op.create_index("ix_batch_rows_job_id", "batch_rows", ["job_id"], unique=False)
     op.create_table(
@@ -297,6 +306,7 @@ def _change_tables() -> None:
     op.create_unique_constraint(
         "uq_batches_project_id_idempotency_key", "batches", ["project_id", "idempotency_key"]
     )
+    op.create_unique_constraint("uq_batches_result_key", "batches", ["result_key"])
     op.add_column(
         "events",
         sa.Column(
@@ -431,6 +441,7 @@ def _undo_changes() -> None:
     op.create_index("ix_events_project_id_id", "events", ["project_id", "id"], unique=False)
     op.create_index("ix_events_job_id_id", "events", ["job_id", "id"], unique=False)
     op.drop_column("events", "xact")
+    op.drop_constraint("uq_batches_result_key", "batches", type_="unique")
     op.drop_constraint("uq_batches_project_id_idempotency_key", "batches", type_="unique")
     op.drop_index(
         "ix_batches_open", table_name="batches", postgresql_where=sa.text("finished_at IS NULL")

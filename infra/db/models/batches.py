@@ -17,7 +17,7 @@ class Batch(Base):
     """Jobs submitted together.
 
     ``read_at`` is when the last row had been read; until then the same request, sent again, goes on
-    where it stopped.
+    where it stopped. ``rows`` counts those read so far, and of these ``refused_rows`` made no job.
     """
 
     __tablename__ = "batches"
@@ -42,7 +42,7 @@ class Batch(Base):
     refused_rows: Mapped[Count]
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
-    result_key: Mapped[str | None]
+    result_key: Mapped[str | None] = mapped_column(unique=True)
     created_at: Mapped[Created]
     read_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -52,7 +52,17 @@ class BatchRow(Base):
     """One row as it was sent: the job made from it, or why there is none."""
 
     __tablename__ = "batch_rows"
-    __table_args__ = (UniqueConstraint("batch_id", "request_id"),)
+    __table_args__ = (
+        # A row that was refused does not take a name from one that can be used.
+        Index(
+            "ix_batch_rows_request_id",
+            "batch_id",
+            "request_id",
+            unique=True,
+            postgresql_where=text("error_code IS NULL"),
+        ),
+        Index("ix_batch_rows_title", "batch_id", "title", "number"),
+    )
 
     batch_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True
