@@ -1,5 +1,6 @@
 """From an order to a job, in one transaction."""
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -32,7 +33,9 @@ def submit(session: Session, caller: Caller, order: Order) -> tuple[Job, bool]:
     source = enter_asset(session, caller.project_id, kind, inputs.source)
     dialogue = enter_asset(session, caller.project_id, "audio", inputs.dialogue)
     try:
-        job, is_new = create_job(session, caller.project_id, _new_job(order, source, dialogue))
+        new = new_job(order.request, source, dialogue)
+        new = replace(new, idempotency_key=order.idempotency_key, request_digest=order.digest)
+        job, is_new = create_job(session, caller.project_id, new)
     except ConflictError as error:
         raise RefusedError("idempotency_key_conflict", str(error)) from None
     if is_new:
@@ -43,8 +46,12 @@ def submit(session: Session, caller: Caller, order: Order) -> tuple[Job, bool]:
     return get_job(session, caller.project_id, job_id), False
 
 
-def _new_job(order: Order, source: AssetRef, dialogue: AssetRef) -> NewJob:
-    request = order.request
+def new_job(request: GenerationRequest, source: AssetRef, dialogue: AssetRef) -> NewJob:
+    """The job a request asks for, its inputs found.
+
+    Raises:
+        RefusedError: it cannot be right.
+    """
     options = request.settled_options()
     language = options.language
     return NewJob(
@@ -57,8 +64,6 @@ def _new_job(order: Order, source: AssetRef, dialogue: AssetRef) -> NewJob:
         language=language,
         output_name=output_name(request.outputFileName, source.name, language),
         priority=request.priority,
-        idempotency_key=order.idempotency_key,
-        request_digest=order.digest,
         webhook_url=request.webhookUrl,
     )
 
