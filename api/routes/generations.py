@@ -1,32 +1,31 @@
 """Generations: ordered, looked at, listed, deleted."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from sqlalchemy.orm import Session
 
 from api.answers import generations
 from api.errors import RefusedError
 from api.farm import Farm, FarmHere, Reader, Submitter
+from api.filters import SECTIONS, ListQuery
 from api.jobs import found, the_job
 from api.orders import OrderIn, parse_id
-from api.paging import CURSOR_HEADER, Cursor, cursor_after, parse_cursor
+from api.paging import CURSOR_HEADER, cursor_after, parse_cursor
 from api.submitting import submit
 from infra.crash_points import crash_point
-from infra.db.jobs import delete_job, get_job, list_jobs
-from infra.db.models import Job
+from infra.db.finding import find_jobs, place_of
+from infra.db.jobs import delete_job
 from infra.db.projects import Caller
 from infra.db.session import after_commit
-from infra.db.states import JOB_ENDS, JobState
-from infra.errors import InfraError, NotFoundError, ServiceUnavailableError
-from infra.wire import STATUS_OF
+from infra.db.states import JOB_ENDS
+from infra.errors import InfraError, ServiceUnavailableError
 
 router = APIRouter(tags=["generations"])
 
@@ -103,52 +102,28 @@ def list_generations(
     response: Response,
     caller: Reader,
     farm: FarmHere,
-    status: Annotated[list[str] | None, Query(description="PENDING, FAILED, …")] = None,
-    ids: Annotated[list[str] | None, Query()] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    query: Annotated[ListQuery, Query()],
 ) -> list[dict[str, Any]]:
-    """A page of the project's generations, newest first.
+    """A page of the project's generations.
 
-    Where there are more, the header ``x-next-cursor`` has the ``cursor`` of the next page.
+    Where there are more, the header ``x-next-cursor`` has the ``cursor`` of the next page; it is
+    good for the same ``order`` alone.
     """
-    wanted, after = _states(status), parse_cursor(cursor)
+    wanted, order, limit = query.wanted(), query.order, query.limit
+    after = parse_cursor(query.cursor, SECTIONS[order])
+    if query.ids is not None:
+        wanted = replace(wanted, ids=_ids(query.ids))
     with farm.database.transaction() as session:
-        if ids is not None:
-            named = _named(session, caller, _ids(ids))
-            return generations(
-                session, farm, caller, [job for job in named if not wanted or job.state in wanted]
-            )
-        jobs = list_jobs(session, caller.project_id, states=wanted, after=after, limit=limit + 1)
+        jobs = find_jobs(
+            session, caller.project_id, wanted, order=order, after=after, limit=limit + 1
+        )
         if len(jobs) > limit:
             jobs = jobs[:limit]
-            last = jobs[-1]
-            response.headers[CURSOR_HEADER] = cursor_after(Cursor(last.created_at, last.id))
+            response.headers[CURSOR_HEADER] = cursor_after(place_of(jobs[-1], order))
         return generations(session, farm, caller, jobs)
 
 
-def _states(statuses: Sequence[str] | None) -> list[JobState]:
-    """The farm's states for the wire's statuses; some clients send them with commas between."""
-    wanted = {word.upper() for text in statuses or () for word in text.split(",") if word}
-    known = set(STATUS_OF.values())
-    if wanted - known:
-        raise RefusedError(
-            "request_invalid",
-            f"status: {', '.join(sorted(wanted - known))[:100]}: it is any of "
-            f"{', '.join(sorted(known))}",
-        )
-    return [state for state, status in STATUS_OF.items() if status in wanted]
-
-
-def _ids(texts: Sequence[str]) -> list[UUID]:
-    ids = [word for text in texts for word in text.split(",") if word]
-    if len(ids) > _MOST_IDS:
+def _ids(texts: Sequence[str]) -> tuple[UUID, ...]:
+    if len(texts) > _MOST_IDS:
         raise RefusedError("request_invalid", f"ids: at most {_MOST_IDS}")
-    return [parse_id(text, "generation_not_found") for text in dict.fromkeys(ids)]
-
-
-def _named(session: Session, caller: Caller, ids: Iterable[UUID]) -> Iterator[Job]:
-    """Those of the ids that are the project's."""
-    for job_id in ids:
-        with contextlib.suppress(NotFoundError):
-            yield get_job(session, caller.project_id, job_id)
+    return tuple(parse_id(text, "generation_not_found") for text in dict.fromkeys(texts))

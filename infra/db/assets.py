@@ -17,10 +17,14 @@ AssetKind = Literal["video", "audio", "image"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page of a list ends: the time and id of its last row."""
+    """Where a page of a list ends: the time and id of its last row.
+
+    ``section`` says in which part, where a list has several.
+    """
 
     created_at: datetime
     id: uuid.UUID
+    section: str = ""
 
 
 def create_asset(
