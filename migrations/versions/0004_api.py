@@ -128,6 +128,14 @@ def _make_tables() -> None:
         sa.PrimaryKeyConstraint("at", "queue", name="pk_queue_samples"),
     )
     op.create_table(
+        "farm_figures",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("value", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "label", name="pk_farm_figures"),
+        postgresql_with={"fillfactor": "50"},
+    )
+    op.create_table(
         "asset_uploads",
         sa.Column("id", sa.UUID(), server_default=sa.text("gen_random_uuid()"), nullable=False),
         sa.Column("project_id", sa.UUID(), nullable=False),
@@ -464,5 +472,6 @@ def _drop_tables() -> None:
     op.drop_table("webhook_secrets")
     op.drop_table("webhook_endpoints")
     op.drop_table("asset_uploads")
+    op.drop_table("farm_figures")
     op.drop_table("queue_samples")
     op.drop_table("audit_log")

@@ -2,7 +2,7 @@
 
 from infra.db.models.base import Base
 from infra.db.models.batches import Batch, BatchRow
-from infra.db.models.fleet import Bench, QueueSample, Turn, Worker
+from infra.db.models.fleet import Bench, Figure, QueueSample, Turn, Worker
 from infra.db.models.jobs import Event, Job
 from infra.db.models.people import AuditEntry, SignIn
 from infra.db.models.projects import ApiKey, Asset, AssetUpload, Project
@@ -26,6 +26,7 @@ __all__ = [
     "BatchRow",
     "Bench",
     "Event",
+    "Figure",
     "Job",
     "Project",
     "QueueSample",

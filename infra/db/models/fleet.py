@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import get_args
+from typing import Any, ClassVar, get_args
 
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -86,3 +86,18 @@ class QueueSample(Base):
     queued_seconds: Mapped[float]  # of one worker's time, by measured speeds
     frames: Mapped[Size]  # finished since the sample before
     steps: Mapped[Count]  # finished since the sample before
+
+
+class Figure(Base):
+    """A number about the whole farm, such as attempts that failed since it began.
+
+    Kept here and not in a process, so that it is never counted twice and outlives them all.
+    ``label`` says of what, several words with slashes between them.
+    """
+
+    __tablename__ = "farm_figures"
+    __table_args__: ClassVar[Any] = {"postgresql_with": {"fillfactor": "50"}}
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float]
