@@ -95,6 +95,7 @@ def step_answer(step: Step) -> dict[str, Any]:
         else None,
         "reused": step.reused,
         "keptOriginal": step.kept_original,
+        "held": step.held,
         "losses": step.losses,
         "failures": step.failures,
         "notBefore": _time(step.not_before),

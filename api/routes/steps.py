@@ -10,10 +10,11 @@ from api.answers import step_answer
 from api.errors import RefusedError
 from api.farm import Farm, FarmHere, Reader, Submitter
 from api.jobs import the_job
-from infra.db.control import keep_original, retry_step
+from infra.db.control import retry_step
 from infra.db.jobs import list_steps
 from infra.db.models import Step
 from infra.db.projects import Caller
+from infra.db.ranges import keep_original
 from infra.errors import NotFoundError
 
 router = APIRouter(tags=["steps"])
@@ -38,7 +39,7 @@ def retry(generation_id: str, step_id: str, caller: Submitter, farm: FarmHere) -
 
 @router.post("/v2/generate/{generation_id}/steps/{step_id}/keep-original")
 def keep(generation_id: str, step_id: str, caller: Submitter, farm: FarmHere) -> dict[str, Any]:
-    """Leave the original picture where the step failed, and go on."""
+    """Leave the original picture where the step waits or failed, and go on."""
     return _control(farm, caller, generation_id, step_id, keep_original)
 
 

@@ -84,7 +84,8 @@ _CHECKS = {
     "a queued step is ready, or something says why not": """
         SELECT 'step ' || s.id, 'queued, not ready, and nothing it waits for'
         FROM steps s JOIN jobs j ON j.id = s.job_id
-        WHERE s.state = 'queued' AND NOT s.ready AND j.desired = 'run' AND s.not_before IS NULL
+        WHERE s.state = 'queued' AND NOT s.ready AND NOT s.held AND j.desired = 'run'
+          AND s.not_before IS NULL
     """,
     "a paused or canceled job's steps are not ready": """
         SELECT 'step ' || s.id, 'ready, but its job is to ' || j.desired

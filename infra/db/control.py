@@ -1,20 +1,19 @@
-"""What a client or a person wants of a job: run, pause, cancel, another try, the original picture.
+"""What a client or a person wants of a job: run, pause, cancel, another try, another priority.
 
 Each takes effect in the transaction that asks for it. A running step is taken from its worker there
 and then: the worker's next heartbeat is refused, and whatever it still sends comes too late.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from infra.db.barrier import pass_barrier
-from infra.db.moves import LockedJob, lock_job, lock_job_of_step, move_job
+from infra.db.moves import LockedJob, StepOfJob, lock_job, lock_job_of_step, move_job
 from infra.db.session import note_changes, note_work
-from infra.db.states import JOB_STATE_OF, Desired, Queue, Stage
+from infra.db.states import JOB_STATE_OF, Desired, Queue
 from infra.errors import FencedError, IllegalMoveError, NotFoundError
 
 _WANT: Final = text("UPDATE jobs SET desired = :desired WHERE id = :job")
@@ -34,7 +33,7 @@ SELECT count(*) FROM taken
 """)
 
 _CANCEL_WAITING: Final = text("""
-UPDATE steps SET state = 'canceled', ready = false, finished_at = clock_timestamp()
+UPDATE steps SET state = 'canceled', ready = false, held = false, finished_at = clock_timestamp()
 WHERE job_id = :job AND state IN ('queued', 'failed')
 """)
 
@@ -42,7 +41,8 @@ WHERE job_id = :job AND state IN ('queued', 'failed')
 _HOLD: Final = text("UPDATE steps SET ready = false WHERE job_id = :job AND state = 'queued'")
 
 _LET_GO: Final = text("""
-UPDATE steps SET ready = true WHERE job_id = :job AND state = 'queued' AND NOT ready
+UPDATE steps SET ready = true
+WHERE job_id = :job AND state = 'queued' AND NOT ready AND NOT held
   AND (not_before IS NULL OR not_before <= clock_timestamp())
 RETURNING queue
 """)
@@ -50,13 +50,14 @@ RETURNING queue
 _RETRY: Final = text("""
 UPDATE steps SET state = 'queued', ready = :ready, failures = 0, losses = 0, not_before = NULL,
     finished_at = NULL, worker_id = NULL
-WHERE job_id = :job AND state = 'failed' AND id = coalesce(CAST(:step AS bigint), id)
-RETURNING stage, queue
+WHERE job_id = :job AND state = 'failed'
+  AND (CAST(:steps AS bigint[]) IS NULL OR id = ANY (:steps))
+RETURNING id, stage, queue
 """)
 
-_KEEP: Final = text("""
-UPDATE steps SET state = 'completed', kept_original = true, finished_at = clock_timestamp()
-WHERE id = :step AND state = 'failed' RETURNING id
+_DESCRIBE: Final = text("""
+UPDATE jobs SET name = coalesce(:name, name), labels = coalesce(CAST(:labels AS text[]), labels)
+WHERE id = :job
 """)
 
 # A person's retry deserves every worker again.
@@ -82,7 +83,7 @@ def cancel_job(session: Session, project_id: uuid.UUID, job_id: uuid.UUID) -> No
     # In this order: the first statement waits for claims under way, the second finds them.
     session.execute(_CANCEL_WAITING, {"job": job.id})
     _take_running(session, job, "canceled")
-    _look_after(session, job)
+    look_after(session, job)
     move_job(session, job, "canceled")
 
 
@@ -108,7 +109,7 @@ def resume_job(session: Session, project_id: uuid.UUID, job_id: uuid.UUID) -> No
     """
     job = _live(lock_job(session, job_id, project_id), "resumed")
     _want(session, job, "run")
-    _note_work(session, session.scalars(_LET_GO, {"job": job.id}).all())
+    note_queues(session, session.scalars(_LET_GO, {"job": job.id}).all())
 
 
 def set_priority(session: Session, project_id: uuid.UUID, job_id: uuid.UUID, priority: int) -> None:
@@ -132,8 +133,8 @@ def retry_step(session: Session, project_id: uuid.UUID, step_id: int) -> None:
         NotFoundError: there is no such step in the project.
         IllegalMoveError: it has not failed, or its job has ended otherwise.
     """
-    job = _job_of(session, project_id, step_id)
-    if not _retry(session, job, step_id):
+    job = job_of_step(session, project_id, step_id).job
+    if not retry_failed(session, job, [step_id]):
         raise IllegalMoveError(f"step {step_id} has not failed")
 
 
@@ -144,53 +145,73 @@ def retry_job(session: Session, project_id: uuid.UUID, job_id: uuid.UUID) -> int
         NotFoundError: there is no such job in the project.
         IllegalMoveError: it was canceled, rejected or completed.
     """
-    return _retry(session, lock_job(session, job_id, project_id), None)
+    return len(retry_failed(session, lock_job(session, job_id, project_id)))
 
 
-def keep_original(session: Session, project_id: uuid.UUID, step_id: int) -> None:
-    """Leave the original picture where a detect or render step failed, and go on without it.
+def describe_job(
+    session: Session,
+    project_id: uuid.UUID,
+    job_id: uuid.UUID,
+    *,
+    name: str | None = None,
+    labels: Sequence[str] | None = None,
+) -> None:
+    """Call a job something else, or label it otherwise; None leaves what is there.
 
     Raises:
-        NotFoundError: there is no such step in the project.
-        IllegalMoveError: it has not failed, or is not of a range of frames.
+        NotFoundError: there is no such job in the project.
     """
-    job = _job_of(session, project_id, step_id)
-    stage: Stage = session.scalars(
-        text("SELECT stage FROM steps WHERE id = :step"), {"step": step_id}
-    ).one()
-    if job.is_ended or stage not in {"detect", "render"}:
-        raise IllegalMoveError(f"step {step_id} has no picture to keep")
-    if session.scalar(_KEEP, {"step": step_id}) is None:
-        raise IllegalMoveError(f"step {step_id} has not failed")
-    _look_after(session, job)
-    pass_barrier(session, job, stage)
+    job = lock_job(session, job_id, project_id)
+    values = {"job": job.id, "name": name, "labels": None if labels is None else list(labels)}
+    session.execute(_DESCRIBE, values)
 
 
-def _retry(session: Session, job: LockedJob, step_id: int | None) -> int:
+def retry_failed(session: Session, job: LockedJob, steps: Sequence[int] | None = None) -> set[int]:
+    """Try failed steps of a locked job again, all or some of them; returns which these were.
+
+    Raises:
+        IllegalMoveError: the job was canceled, rejected or completed.
+    """
     if job.is_ended and job.state != "failed":
         raise IllegalMoveError(f"job {job.id} is {job.state}")
     ready = job.desired == "run"
-    values = {"job": job.id, "step": step_id, "ready": ready}
+    values = {"job": job.id, "steps": None if steps is None else list(steps), "ready": ready}
     rows = session.execute(_RETRY, values).all()
     if not rows:
-        return 0
+        return set()
     session.execute(_UNBENCH, {"job": job.id, "stages": [row.stage for row in rows]})
     if job.state == "failed":
         job = move_job(session, job, JOB_STATE_OF[rows[0].stage])
-    _look_after(session, job)
+    look_after(session, job)
     if ready:
-        _note_work(session, [row.queue for row in rows])
-    return len(rows)
+        note_queues(session, [row.queue for row in rows])
+    return {row.id for row in rows}
 
 
-def _job_of(session: Session, project_id: uuid.UUID, step_id: int) -> LockedJob:
+def job_of_step(session: Session, project_id: uuid.UUID, step_id: int) -> StepOfJob:
+    """A step and its job, locked.
+
+    Raises:
+        NotFoundError: there is no such step in the project.
+    """
     try:
-        job = lock_job_of_step(session, step_id).job
+        step = lock_job_of_step(session, step_id)
     except FencedError:
         raise NotFoundError(f"there is no step {step_id}") from None
-    if job.project_id != project_id:
+    if step.job.project_id != project_id:
         raise NotFoundError(f"there is no step {step_id}")
-    return job
+    return step
+
+
+def look_after(session: Session, job: LockedJob) -> None:
+    """See that the job says it needs attention when one of its segments failed, and only then."""
+    session.execute(_LOOK_AFTER, {"job": job.id})
+
+
+def note_queues(session: Session, queues: Iterable[Queue]) -> None:
+    """Ring for each of these queues once the transaction counts."""
+    for queue in set(queues):
+        note_work(session, queue)
 
 
 def _live(job: LockedJob, what: str) -> LockedJob:
@@ -207,12 +228,3 @@ def _take_running(session: Session, job: LockedJob, state: str) -> None:
     outcome = "canceled" if state == "canceled" else "released"
     if session.scalar(_TAKE_RUNNING, {"job": job.id, "state": state, "outcome": outcome}):
         note_changes(session)
-
-
-def _look_after(session: Session, job: LockedJob) -> None:
-    session.execute(_LOOK_AFTER, {"job": job.id})
-
-
-def _note_work(session: Session, queues: Iterable[Queue]) -> None:
-    for queue in set(queues):
-        note_work(session, queue)

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import Session
@@ -73,10 +73,10 @@ def find_jobs(
     # Two walks along two indexes; one sort by the flag would read all of a project's jobs.
     found: list[Job] = []
     if after is None or after.section == ATTENTION:
-        found = _page(session, query.where(Job.attention), after, limit)
+        found = _page(session, query.where(_needs_attention(True)), after, limit)
         after = None
     if len(found) < limit:
-        found += _page(session, query.where(Job.attention.is_(False)), after, limit - len(found))
+        found += _page(session, query.where(_needs_attention(False)), after, limit - len(found))
     return found
 
 
@@ -111,13 +111,12 @@ def _conditions(wanted: Wanted) -> Sequence[ColumnElement[bool]]:
         given.append(Job.state.in_(sorted(wanted.states)))
     if wanted.labels:
         given.append(Job.labels.contains(list(wanted.labels)))
-    for column, value in (
-        (Job.language, wanted.language),
-        (Job.batch_id, wanted.batch_id),
-        (Job.attention, wanted.attention),
-    ):
-        if value is not None:
-            given.append(_equals(column, value))
+    if wanted.language is not None:
+        given.append(Job.language == wanted.language)
+    if wanted.batch_id is not None:
+        given.append(Job.batch_id == wanted.batch_id)
+    if wanted.attention is not None:
+        given.append(_needs_attention(wanted.attention))
     if wanted.text:
         given.append(_tells(wanted.text))
     if wanted.created_after is not None:
@@ -127,11 +126,9 @@ def _conditions(wanted: Wanted) -> Sequence[ColumnElement[bool]]:
     return given
 
 
-def _equals(column: Any, value: object) -> ColumnElement[bool]:
-    condition: ColumnElement[bool] = (
-        column.is_(value) if isinstance(value, bool) else column == value
-    )
-    return condition
+def _needs_attention(does: bool) -> ColumnElement[bool]:
+    # In this form an index of those that do is found.
+    return Job.attention.expression if does else ~Job.attention
 
 
 def _tells(text: str) -> ColumnElement[bool]:

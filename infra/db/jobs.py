@@ -5,16 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from infra.db.assets import Place
 from infra.db.barrier import begin_jobs
 from infra.db.control import cancel_job
 from infra.db.models import Asset, Job, Step
 from infra.db.moves import lock_job
-from infra.db.states import JobState
 from infra.errors import InfraError, NotFoundError
 
 
@@ -111,36 +109,6 @@ def get_job(session: Session, project_id: uuid.UUID, job_id: uuid.UUID) -> Job:
     if job is None or job.project_id != project_id:
         raise NotFoundError(f"there is no job {job_id}")
     return job
-
-
-def list_jobs(
-    session: Session,
-    project_id: uuid.UUID,
-    *,
-    states: Sequence[JobState] = (),
-    batch_id: uuid.UUID | None = None,
-    after: Place | None = None,
-    limit: int = 50,
-) -> list[Job]:
-    """A page of a project's jobs, newest first.
-
-    Args:
-        session: of the transaction.
-        project_id: whose jobs.
-        states: only jobs in one of these; all without.
-        batch_id: only those of this batch.
-        after: the last row of the page before.
-        limit: rows of a page.
-    """
-    query = select(Job).where(Job.project_id == project_id)
-    if states:
-        query = query.where(Job.state.in_(states))
-    if batch_id is not None:
-        query = query.where(Job.batch_id == batch_id)
-    if after is not None:
-        query = query.where(tuple_(Job.created_at, Job.id) < (after.created_at, after.id))
-    query = query.order_by(Job.created_at.desc(), Job.id.desc()).limit(limit)
-    return list(session.scalars(query))
 
 
 def list_steps(session: Session, job_id: uuid.UUID) -> list[Step]:

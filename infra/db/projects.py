@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import ColumnElement, Row, Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -28,12 +28,23 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request."""
+    """Who sent a request.
+
+    Attributes:
+        key_prefix, key_name: what tells the key from others; no secret.
+        requests_per_minute, live_jobs: the project's own limits; None where it has the farm's.
+        sign_in_id: of the cookie it came with; None where it came with the key itself.
+    """
 
     project_id: uuid.UUID
     project_name: str
     key_id: uuid.UUID
+    key_prefix: str
+    key_name: str
     scopes: tuple[str, ...]
+    requests_per_minute: int | None = None
+    live_jobs: int | None = None
+    sign_in_id: uuid.UUID | None = None
 
 
 def create_project(session: Session, name: str, weight: int = 1) -> uuid.UUID:
@@ -56,7 +67,7 @@ def create_api_key(
         project_id=project_id,
         name=name,
         prefix=secret[:_PREFIX_CHARACTERS],
-        secret_hash=_hash(secret),
+        secret_hash=hash_of(secret),
         scopes=list(scopes),
         expires_at=expires_at,
     )
@@ -69,19 +80,39 @@ def authenticate(session: Session, secret: str) -> Caller | None:
     """Whose key this is; None if nobody's, or if it is revoked or expired."""
     # Looked up by hash: what comparing it gives away by its time is of no use to anyone.
     row = session.execute(
-        select(Project.id, Project.name, ApiKey.id, ApiKey.scopes)
-        .join(ApiKey, ApiKey.project_id == Project.id)
-        .where(
-            ApiKey.secret_hash == _hash(secret),
-            ApiKey.revoked_at.is_(None),
-            func.coalesce(ApiKey.expires_at > func.now(), True),
-        )
+        callers().where(ApiKey.secret_hash == hash_of(secret), key_is_live())
     ).one_or_none()
     if row is None:
         return None
-    caller = Caller(row[0], row[1], row[2], tuple(row[3]))
-    _note_use(session, caller.key_id)
+    caller = caller_of(row)
+    note_use(session, caller.key_id)
     return caller
+
+
+def callers() -> Select[Any]:
+    """Keys with their projects, for :func:`caller_of`."""
+    return select(Project, ApiKey).join(ApiKey, ApiKey.project_id == Project.id)
+
+
+def key_is_live() -> ColumnElement[bool]:
+    """Neither revoked nor expired, by the database's clock."""
+    return ApiKey.revoked_at.is_(None) & func.coalesce(ApiKey.expires_at > func.now(), True)
+
+
+def caller_of(row: Row[Any], sign_in_id: uuid.UUID | None = None) -> Caller:
+    """The caller a row of :func:`callers` tells of."""
+    project, key = row[0], row[1]
+    return Caller(
+        project_id=project.id,
+        project_name=project.name,
+        key_id=key.id,
+        key_prefix=key.prefix,
+        key_name=key.name,
+        scopes=tuple(key.scopes),
+        requests_per_minute=project.requests_per_minute,
+        live_jobs=project.live_jobs,
+        sign_in_id=sign_in_id,
+    )
 
 
 def list_api_keys(session: Session, project_id: uuid.UUID) -> list[ApiKey]:
@@ -101,7 +132,8 @@ def revoke_api_key(session: Session, project_id: uuid.UUID, key_id: uuid.UUID) -
     return revoked is not None
 
 
-def _note_use(session: Session, key_id: uuid.UUID) -> None:
+def note_use(session: Session, key_id: uuid.UUID) -> None:
+    """Write down that a key was used."""
     # Once a minute, and never waiting: a busy client does not queue up at its own key's row.
     session.execute(
         text(
@@ -113,5 +145,6 @@ def _note_use(session: Session, key_id: uuid.UUID) -> None:
     )
 
 
-def _hash(secret: str) -> bytes:
+def hash_of(secret: str) -> bytes:
+    """What is kept of a secret of 256 random bits."""
     return hashlib.sha256(secret.encode()).digest()

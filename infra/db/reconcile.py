@@ -37,7 +37,7 @@ _END_BACKOFFS: Final = text("""
 UPDATE steps s SET ready = true, not_before = NULL
 FROM (
     SELECT s.id FROM steps s JOIN jobs j ON j.id = s.job_id
-    WHERE s.state = 'queued' AND NOT s.ready AND s.not_before <= clock_timestamp()
+    WHERE s.state = 'queued' AND NOT s.ready AND NOT s.held AND s.not_before <= clock_timestamp()
       AND j.desired = 'run'
     ORDER BY s.not_before LIMIT :most FOR NO KEY UPDATE OF s, j SKIP LOCKED) due
 WHERE s.id = due.id

@@ -55,7 +55,8 @@ STEP_MOVES: Final[frozenset[tuple[StepState, StepState]]] = frozenset(
         ("running", "canceled"),
         ("failed", "canceled"),
         ("failed", "queued"),  # a person retries
-        ("failed", "completed"),  # a person keeps the original picture for that range
+        ("queued", "completed"),  # a person keeps the original picture for that range
+        ("failed", "completed"),  # likewise
     }
 )
 

@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("rank", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("state", sa.Text(), server_default=sa.text("'queued'"), nullable=False),
         sa.Column("ready", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("held", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("attempt", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("worker_id", sa.UUID(), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
@@ -81,7 +82,10 @@ def upgrade() -> None:
         ),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("NOT ready OR state = 'queued'", name=op.f("ck_steps_ready")),
+        sa.CheckConstraint(
+            "NOT ready OR state = 'queued' AND NOT held", name=op.f("ck_steps_ready")
+        ),
+        sa.CheckConstraint("NOT held OR state = 'queued'", name=op.f("ck_steps_held")),
         sa.CheckConstraint("queue IN ('cpu', 'gpu', 'stitch')", name=op.f("ck_steps_queue")),
         sa.CheckConstraint(
             "stage IN ('prepare', 'detect', 'track', 'render', 'stitch')",

@@ -13,7 +13,7 @@ depends_on = None
 _STEP_MOVES = """
     ('queued', 'running'), ('running', 'completed'), ('running', 'queued'), ('running', 'failed'),
     ('queued', 'failed'), ('queued', 'canceled'), ('running', 'canceled'), ('failed', 'canceled'),
-    ('failed', 'queued'), ('failed', 'completed')
+    ('failed', 'queued'), ('queued', 'completed'), ('failed', 'completed')
 """
 _JOB_MOVES = """
     ('queued', 'preparing'), ('preparing', 'detecting'), ('detecting', 'tracking'),

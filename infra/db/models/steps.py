@@ -52,8 +52,8 @@ class Step(Base):
     """One stage of one segment, or of the whole job: what a worker claims.
 
     ``ready`` says that it may be claimed now: it is queued, its job is to run, and it waits for
-    nothing. ``attempt`` is the fence. ``losses`` are attempts whose worker died, ``failures`` those
-    that count against the step.
+    nothing. ``held`` says that a person paused its range. ``attempt`` is the fence. ``losses`` are
+    attempts whose worker died, ``failures`` those that count against the step.
     """
 
     __tablename__ = "steps"
@@ -61,7 +61,8 @@ class Step(Base):
         is_one_of("stage", get_args(Stage)),
         is_one_of("queue", get_args(Queue)),
         is_one_of("state", get_args(StepState)),
-        CheckConstraint("NOT ready OR state = 'queued'", name="ready"),
+        CheckConstraint("NOT ready OR state = 'queued' AND NOT held", name="ready"),
+        CheckConstraint("NOT held OR state = 'queued'", name="held"),
         CheckConstraint(
             "state <> 'running' OR (worker_id IS NOT NULL AND lease_until IS NOT NULL)",
             name="leased",
@@ -96,6 +97,7 @@ class Step(Base):
     rank: Mapped[Count]
     state: Mapped[str] = mapped_column(server_default=text("'queued'"))
     ready: Mapped[Flag]
+    held: Mapped[Flag]
     attempt: Mapped[Count]
     worker_id: Mapped[uuid.UUID | None]  # whose row may be gone
     lease_until: Mapped[datetime | None]

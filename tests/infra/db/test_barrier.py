@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 
 from infra.db import moves
-from infra.db.control import keep_original
 from infra.db.leases import complete_step
 from infra.db.orders import Claim
+from infra.db.ranges import keep_original
 from tests.infra.db.hands import QUEUES, Hands, result_of
 
 ROUNDS = 10

@@ -8,7 +8,6 @@ import pytest
 from infra.db.claims import claim_step
 from infra.db.control import (
     cancel_job,
-    keep_original,
     pause_job,
     resume_job,
     retry_job,
@@ -130,14 +129,12 @@ def test_a_retried_segment_needs_no_attention_and_every_worker_may_try(hands: Ha
     assert hands.must_claim(worker, "gpu").attempt == 3
 
 
-def test_only_what_failed_is_retried_or_kept(hands: Hands) -> None:
+def test_only_what_failed_is_retried(hands: Hands) -> None:
     project, worker = hands.project(), hands.worker()
     job = hands.job(project)
     hands.reach(worker, job, "render")
-    step = hands.steps(job, "render")[0].id
-    for act in (retry_step, keep_original):
-        with pytest.raises(IllegalMoveError):
-            _do(hands, act, project, step)
+    with pytest.raises(IllegalMoveError):
+        _do(hands, retry_step, project, hands.steps(job, "render")[0].id)
 
 
 def test_whoever_works_is_rung_after_the_commit_and_not_before(

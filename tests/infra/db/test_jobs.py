@@ -8,7 +8,8 @@ import pytest
 
 from infra.db.assets import Place, create_asset, set_fetched
 from infra.db.control import pause_job
-from infra.db.jobs import ConflictError, NewJob, create_job, delete_job, list_jobs
+from infra.db.finding import Wanted, find_jobs
+from infra.db.jobs import ConflictError, NewJob, create_job, delete_job
 from infra.db.projects import authenticate, create_api_key, list_api_keys, revoke_api_key
 from infra.errors import NotFoundError
 from tests.infra.db.hands import Hands
@@ -81,7 +82,7 @@ def test_pages_hold_every_job_once_newest_first(hands: Hands) -> None:
     seen: list[uuid.UUID] = []
     after = None
     with hands.database.transaction() as session:
-        while page := list_jobs(session, project, after=after, limit=2):
+        while page := find_jobs(session, project, Wanted(), after=after, limit=2):
             seen += [job.id for job in page]
             after = Place(page[-1].created_at, page[-1].id)
     assert seen == jobs[::-1]
