@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from api import sign_in
 from api.edge import Edge
 from api.errors import install_error_answers
 from api.farm import Farm
@@ -32,6 +33,6 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
     app.state.farm = Farm(settings, database, store)
     install_error_answers(app)
     app.add_middleware(Edge)
-    for routes in (generations, controls, steps, outputs, assets, lists, health):
+    for routes in (generations, controls, steps, outputs, assets, lists, health, sign_in):
         app.include_router(routes.router)
     return app

@@ -52,13 +52,17 @@ _log = get_logger(__name__)
 class RefusedError(Exception):
     """A request is refused, for a reason of the catalogue."""
 
-    def __init__(self, code: str, message: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Refuse.
 
         Args:
             code: one of :data:`api.catalogue.REFUSALS`.
             message: more exact than the catalogue's.
+            headers: of the answer.
         """
+        self.headers = headers
         self.code = code
         self.entry = REFUSALS[code]
         super().__init__(message or self.entry.message)
@@ -69,7 +73,7 @@ def install_error_answers(app: FastAPI) -> None:
 
     @app.exception_handler(RefusedError)
     def refuse(_request: Request, error: RefusedError) -> JSONResponse:
-        return answer(error.code, str(error))
+        return answer(error.code, str(error), headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
     def refuse_fields(_request: Request, error: RequestValidationError) -> JSONResponse:

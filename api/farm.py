@@ -1,15 +1,18 @@
 """What every request stands on: the farm's parts, and who asks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, cast
 
 from fastapi import Depends, Request
-from fastapi.security import APIKeyHeader
+from fastapi.security import APIKeyCookie, APIKeyHeader
 
 from api.errors import RefusedError
+from api.limits import Limits
+from api.same_origin import is_safe, is_same_origin
 from infra.db.projects import Caller, authenticate
 from infra.db.session import Database
+from infra.db.sign_ins import authenticate_sign_in
 from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 
@@ -24,7 +27,11 @@ _INCLUDES: dict[str, frozenset[str]] = {
 #: Keys that were made without saying.
 _UNSAID = _INCLUDES["submit"]
 
+#: Of the dashboard; holds no key, and ends with it.
+COOKIE = "lipfarm_sign_in"
+
 _header = APIKeyHeader(name="x-api-key", auto_error=False, description="A key of your project.")
+_cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="Signed in at the dashboard.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,10 @@ class Farm:
     settings: Settings
     database: Database
     store: ObjectStore
+    limits: Limits = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limits", Limits(self.settings.redis_url))
 
 
 def _farm(request: Request) -> Farm:
@@ -43,20 +54,51 @@ def _farm(request: Request) -> Farm:
 FarmHere = Annotated[Farm, Depends(_farm)]
 
 
-def _allow(scope: Scope) -> Callable[[Farm, str | None], Caller]:
+def allows(caller: Caller, scope: Scope) -> bool:
+    """Whether the caller's key may do what the scope says."""
+    if not caller.scopes:
+        return scope in _UNSAID
+    return any(scope in _INCLUDES.get(held, ()) for held in caller.scopes)
+
+
+def _visitor(
+    request: Request, farm: FarmHere, cookie: Annotated[str | None, Depends(_cookie)]
+) -> Caller | None:
+    """Who is signed in with a cookie, None if nobody."""
+    if cookie is None:
+        return None
+    if not is_safe(request.method) and not is_same_origin(request):
+        raise RefusedError("forbidden", "the request was made by a page of another origin")
+    with farm.database.transaction() as session:
+        return authenticate_sign_in(session, cookie)
+
+
+def _caller(
+    request: Request,
+    farm: FarmHere,
+    key: Annotated[str | None, Depends(_header)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> Caller:
+    """Who asks, by key or by cookie; a key that is sent is the one that counts."""
+    if key is None:
+        caller = _visitor(request, farm, cookie)
+        if caller is None:
+            missing = "there is no header x-api-key" if cookie is None else "the sign-in has ended"
+            raise RefusedError("unauthorized", missing)
+        return caller
+    # A transaction of its own: a body may take an hour to arrive after this.
+    with farm.database.transaction() as session:
+        caller = authenticate(session, key)
+    if caller is None:
+        raise RefusedError("unauthorized", "the API key is unknown, expired or revoked")
+    return caller
+
+
+def _allow(scope: Scope) -> Callable[[Caller], Caller]:
     """Who asks, if the key may do what the scope says."""
 
-    def caller(farm: FarmHere, key: Annotated[str | None, Depends(_header)]) -> Caller:
-        if key is None:
-            raise RefusedError("unauthorized", "there is no header x-api-key")
-        # A transaction of its own: a body may take an hour to arrive after this.
-        with farm.database.transaction() as session:
-            known = authenticate(session, key)
-        if known is None:
-            raise RefusedError("unauthorized", "the API key is unknown, expired or revoked")
-        if not any(scope in _INCLUDES.get(held, ()) for held in known.scopes) and not (
-            not known.scopes and scope in _UNSAID
-        ):
+    def caller(known: Annotated[Caller, Depends(_caller)]) -> Caller:
+        if not allows(known, scope):
             raise RefusedError("forbidden", f"the API key lacks the scope {scope}")
         return known
 
@@ -65,3 +107,7 @@ def _allow(scope: Scope) -> Callable[[Farm, str | None], Caller]:
 
 Reader = Annotated[Caller, Depends(_allow("read"))]
 Submitter = Annotated[Caller, Depends(_allow("submit"))]
+Administrator = Annotated[Caller, Depends(_allow("admin"))]
+
+#: Who looks at a page of the dashboard: None is to be sent to the door.
+Visitor = Annotated[Caller | None, Depends(_visitor)]

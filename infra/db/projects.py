@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, Row, Select, func, select, text, update
+from sqlalchemy import ColumnElement, Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -84,12 +84,12 @@ def authenticate(session: Session, secret: str) -> Caller | None:
     ).one_or_none()
     if row is None:
         return None
-    caller = caller_of(row)
+    caller = caller_of(row[0], row[1])
     note_use(session, caller.key_id)
     return caller
 
 
-def callers() -> Select[Any]:
+def callers() -> Select[Project, ApiKey]:
     """Keys with their projects, for :func:`caller_of`."""
     return select(Project, ApiKey).join(ApiKey, ApiKey.project_id == Project.id)
 
@@ -99,9 +99,8 @@ def key_is_live() -> ColumnElement[bool]:
     return ApiKey.revoked_at.is_(None) & func.coalesce(ApiKey.expires_at > func.now(), True)
 
 
-def caller_of(row: Row[Any], sign_in_id: uuid.UUID | None = None) -> Caller:
+def caller_of(project: Project, key: ApiKey, sign_in_id: uuid.UUID | None = None) -> Caller:
     """The caller a row of :func:`callers` tells of."""
-    project, key = row[0], row[1]
     return Caller(
         project_id=project.id,
         project_name=project.name,

@@ -1,0 +1,74 @@
+"""Requests a minute, counted in Redis for all API processes together.
+
+Where Redis does not answer, nobody is turned away: a farm without its bell takes work. Keys have
+256 random bits, so that the count of failed sign-ins only spares the database.
+"""
+
+import threading
+import time
+from typing import Final
+
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.storage import RedisStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from infra.logs import get_logger
+
+#: A request does not wait longer than this to be counted,
+_ANSWER_SECONDS: Final = 0.25
+#: and after that none does for so long.
+_LEAVE_ALONE_SECONDS: Final = 5.0
+
+#: Wrong keys one address may show at the dashboard's door.
+FAILED_SIGN_INS: Final = RateLimitItemPerMinute(10, namespace="sign-in")
+
+_log = get_logger(__name__)
+
+
+class Limits:
+    """Counters of one process's requests; threads share it."""
+
+    def __init__(self, redis_url: str) -> None:
+        """Nothing is asked of Redis before the first count."""
+        self._url = redis_url
+        self._limiter: SlidingWindowCounterRateLimiter | None = None
+        self._lock = threading.Lock()
+        self._asleep_until = 0.0
+
+    def hit(self, item: RateLimitItem, *who: str) -> float | None:
+        """Count one; None if it is within the limit, else the seconds until one is again."""
+        return self._ask(item, who, counts=True)
+
+    def look(self, item: RateLimitItem, *who: str) -> float | None:
+        """The same without counting."""
+        return self._ask(item, who, counts=False)
+
+    def _ask(self, item: RateLimitItem, who: tuple[str, ...], *, counts: bool) -> float | None:
+        if time.monotonic() < self._asleep_until:
+            return None
+        try:
+            limiter = self._connected()
+            if (limiter.hit if counts else limiter.test)(item, *who):
+                return None
+            reset = limiter.get_window_stats(item, *who).reset_time
+        except (RedisError, OSError) as error:
+            self._asleep_until = time.monotonic() + _LEAVE_ALONE_SECONDS
+            _log.warning("limits.unavailable", error=type(error).__name__)
+            return None
+        return max(1.0, reset - time.time())
+
+    def _connected(self) -> SlidingWindowCounterRateLimiter:
+        with self._lock:
+            if self._limiter is None:
+                storage = RedisStorage(
+                    self._url,
+                    key_prefix="lipfarm:limits",
+                    socket_timeout=_ANSWER_SECONDS,
+                    socket_connect_timeout=_ANSWER_SECONDS,
+                    retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]
+                )
+                self._limiter = SlidingWindowCounterRateLimiter(storage)
+            return self._limiter
