@@ -8,7 +8,17 @@ from api import sign_in
 from api.edge import Edge
 from api.errors import install_error_answers
 from api.farm import Farm
-from api.routes import assets, controls, generations, health, lists, outputs, steps
+from api.routes import (
+    actions,
+    assets,
+    batches,
+    controls,
+    generations,
+    health,
+    lists,
+    outputs,
+    steps,
+)
 from infra.db.session import Database
 from infra.settings import Settings
 from infra.storage.objects import ObjectStore
@@ -33,6 +43,17 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
     app.state.farm = Farm(settings, database, store)
     install_error_answers(app)
     app.add_middleware(Edge)
-    for routes in (generations, controls, steps, outputs, assets, lists, health, sign_in):
+    for routes in (
+        generations,
+        controls,
+        actions,
+        steps,
+        outputs,
+        assets,
+        lists,
+        health,
+        sign_in,
+        batches,
+    ):
         app.include_router(routes.router)
     return app

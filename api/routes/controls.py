@@ -2,14 +2,23 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
+from api.actions import Changes, Priority
 from api.answers import generations
 from api.farm import Farm, FarmHere, Submitter
 from api.jobs import found, the_job
-from infra.db.control import cancel_job, pause_job, resume_job, retry_job
+from infra.db.control import (
+    cancel_job,
+    describe_job,
+    pause_job,
+    resume_job,
+    retry_job,
+    set_priority,
+)
 from infra.db.projects import Caller
 
 router = APIRouter(tags=["generations"])
@@ -37,6 +46,31 @@ def resume(generation_id: str, caller: Submitter, farm: FarmHere) -> dict[str, A
 def retry(generation_id: str, caller: Submitter, farm: FarmHere) -> dict[str, Any]:
     """Try everything that failed again."""
     return _control(farm, caller, generation_id, retry_job)
+
+
+@router.post("/v2/generate/{generation_id}/priority")
+def rank(generation_id: str, wanted: Priority, caller: Submitter, farm: FarmHere) -> dict[str, Any]:
+    """Let it go before (higher) or after (lower) other generations."""
+    return _control(
+        farm,
+        caller,
+        generation_id,
+        lambda session, project, job: set_priority(session, project, job, wanted.priority),
+    )
+
+
+@router.patch("/v2/generate/{generation_id}")
+def change(
+    generation_id: str, changes: Changes, caller: Submitter, farm: FarmHere
+) -> dict[str, Any]:
+    """Give it another name, other labels or another priority; what is not named stays."""
+
+    def apply(session: Session, project: UUID, job: UUID) -> None:
+        describe_job(session, project, job, name=changes.name, labels=changes.labels)
+        if changes.priority is not None:
+            set_priority(session, project, job, changes.priority)
+
+    return _control(farm, caller, generation_id, apply)
 
 
 def _control(
