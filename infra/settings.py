@@ -42,8 +42,15 @@ class Settings(BaseSettings):
         artifact_retention_days: artifacts nobody used for so long are collected.
         collect_hours: how often the leading reconciler collects garbage.
         orphan_hours: uploads no step committed are collected when they are older.
+        sample_seconds: how often the leading reconciler samples the queues.
+        metrics_token: what a scraper of ``/metrics`` sends as its bearer token; without one, only
+            this machine is answered.
+        metrics_port: on which a worker or a reconciler answers with metrics of its own.
         fetch_private_addresses: whether input URLs may point into private networks.
         max_upload_bytes: of one input.
+        max_batch_bytes: of the file of one batch.
+        max_batch_rows: lines of the file of one batch.
+        price_per_hour: of a GPU's time, for estimates; in whatever money.
         crash_dir: see :mod:`infra.crash_points`; for tests alone.
     """
 
@@ -75,9 +82,16 @@ class Settings(BaseSettings):
     artifact_retention_days: float = Field(30.0, gt=0)
     orphan_hours: float = Field(24.0, gt=0)
     collect_hours: float = Field(6.0, gt=0)
+    sample_seconds: float = Field(15.0, gt=0)
+
+    metrics_token: SecretStr | None = Field(None, min_length=16)
+    metrics_port: int | None = Field(None, ge=0, le=65535)
 
     fetch_private_addresses: bool = False
     max_upload_bytes: int = Field(200 * _GIB, gt=0)
+    max_batch_bytes: int = Field(4 * _GIB, gt=0)
+    max_batch_rows: int = Field(5_000_000, gt=0)
+    price_per_hour: float = Field(0.0, ge=0)
 
     crash_dir: Path | None = None
 

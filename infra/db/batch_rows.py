@@ -162,6 +162,12 @@ def result_page(
     return session.execute(_RESULTS, {"batch": batch_id, "after": after, "limit": limit}).all()
 
 
+def refused_rows(session: Session, batch_id: uuid.UUID, limit: int) -> list[BatchRow]:
+    """The first rows no job was made of."""
+    query = select(BatchRow).where(BatchRow.batch_id == batch_id, BatchRow.error_code.is_not(None))
+    return list(session.scalars(query.order_by(BatchRow.number).limit(limit)))
+
+
 def titles_page(
     session: Session, batch_id: uuid.UUID, *, after: str | None = None, limit: int = 50
 ) -> list[str]:

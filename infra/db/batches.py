@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from infra.db.assets import Place
 from infra.db.jobs import ConflictError
-from infra.db.models import Batch
+from infra.db.models import Batch, Job
 from infra.db.states import JobState
 from infra.errors import NotFoundError
 
@@ -176,6 +176,12 @@ def call_off(session: Session, project_id: uuid.UUID, batch_id: uuid.UUID) -> Ba
         batch.read_at = batch.read_at or session.scalar(select(func.clock_timestamp()))
         session.flush()
     return batch
+
+
+def live_jobs(session: Session, batch_id: uuid.UUID, limit: int) -> list[uuid.UUID]:
+    """Some jobs of a batch that have not ended."""
+    query = select(Job.id).where(Job.batch_id == batch_id, Job.finished_at.is_(None))
+    return list(session.scalars(query.order_by(Job.id).limit(limit)))
 
 
 def _earlier(session: Session, project_id: uuid.UUID, new: NewBatch) -> Batch:

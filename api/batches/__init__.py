@@ -1,0 +1,1 @@
+"""Batches: a file of rows on its way to jobs."""
