@@ -13,6 +13,7 @@ from api.routes import (
     assets,
     batches,
     controls,
+    farm,
     generations,
     health,
     lists,
@@ -54,6 +55,7 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
         health,
         sign_in,
         batches,
+        farm,
     ):
         app.include_router(routes.router)
     return app

@@ -9,12 +9,14 @@ from types import FrameType
 from infra.bells import Ringer
 from infra.db.leading import Leadership
 from infra.db.reconcile import reconcile
+from infra.db.samples import take_sample
 from infra.db.session import Database
 from infra.errors import InfraError
 from infra.logs import get_logger
 from infra.settings import Settings
 from infra.storage.collector import Ages, collect_garbage
 from infra.storage.objects import ObjectStore
+from workers.closing import BatchCloser
 
 _logger = get_logger(__name__)
 
@@ -42,12 +44,16 @@ def reconcile_until(stop: threading.Event, settings: Settings) -> None:
     )
     leadership = Leadership(settings.database_url)
     collecting = _Collecting(database, settings)
+    closer = BatchCloser(database, settings)
+    sampling = _Sampling(database, settings.sample_seconds)
     speaks = True
     while not stop.is_set():
         try:
             if leadership.leads():
                 _reconcile_once(database, ringer, settings)
                 collecting.start_if_due()
+                closer.start_if_free()
+                sampling.take_if_due()
         except InfraError as error:
             if speaks:
                 _logger.warning("reconciler.failed", error=str(error))
@@ -71,6 +77,22 @@ def _reconcile_once(database: Database, ringer: Ringer, settings: Settings) -> N
     )
     if mended:
         _logger.info("reconciler.mended", mended=str(mended))
+
+
+class _Sampling:
+    """Takes a sample of the queues every so often."""
+
+    def __init__(self, database: Database, seconds: float) -> None:
+        self._database, self._seconds = database, seconds
+        self._due = time.monotonic()
+
+    def take_if_due(self) -> None:
+        """Raises ServiceUnavailableError when the database does not answer."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + self._seconds
+        with self._database.transaction() as session:
+            take_sample(session)
 
 
 class _Collecting:
