@@ -1,78 +1,23 @@
-"""Batches over HTTP: lip-sync clients' files and catalogues, read whole, in part, or on and on."""
+"""Batches over HTTP: lip-sync clients' files and catalogues, checked, entered, looked at."""
 
 import csv
 import io
-import json
 import uuid
-from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
 
-from infra.batch_results import close_ended_batches
-from infra.db.session import Database
-
-FILM = "https://media.example/film.mp4"
-DIALOGUE = "https://media.example/dialogue.wav"
-INPUT = [{"type": "video", "url": FILM}, {"type": "audio", "url": DIALOGUE}]
-
-
-def line(request_id: str, **payload: Any) -> dict[str, Any]:
-    order = {"model": "draft", "input": INPUT} | payload
-    return {"request_id": request_id, "endpoint": "/v2/generate", "payload": order}
-
-
-def jsonl(*lines: Any) -> bytes:
-    return b"".join(json.dumps(each).encode() + b"\n" for each in lines)
-
-
-def catalogue(*rows: dict[str, str]) -> bytes:
-    file = io.StringIO()
-    table = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
-    table.writeheader()
-    table.writerows(rows)
-    return file.getvalue().encode()
-
-
-def title(name: str, language: str, **cells: str) -> dict[str, str]:
-    urls = {
-        "video": f"https://media.example/{name}.mp4",
-        "audio": f"https://media.example/{name}.{language}.wav",
-    }
-    return {"title": name, "language": language} | urls | cells
-
-
-def send(
-    client: httpx.Client,
-    file: bytes,
-    name: str = "batch.jsonl",
-    key: str | None = None,
-    **fields: str,
-) -> httpx.Response:
-    headers = {} if key is None else {"Idempotency-Key": key}
-    return client.post("/v2/batch", files={"input": (name, file)}, data=fields, headers=headers)
-
-
-def accepted(answer: httpx.Response) -> dict[str, Any]:
-    assert answer.status_code == 201, answer.text
-    batch: dict[str, Any] = answer.json()
-    return batch
-
-
-def results(client: httpx.Client, batch: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = client.get(f"/v2/batch/{batch['id']}/result")
-    assert answer.status_code == 200, answer.text
-    return [json.loads(each) for each in answer.text.splitlines()]
-
-
-def count(database: Database, what: str, **values: Any) -> int:
-    with database.transaction() as session:
-        return int(session.execute(text(f"SELECT count(*) FROM {what}"), values).scalar_one())  # noqa: S608
-
-
-def jobs_of(database: Database, batch: dict[str, Any]) -> int:
-    return count(database, "jobs WHERE batch_id = :batch", batch=batch["id"])
+from tests.api.manifests import (
+    INPUT,
+    accepted,
+    catalogue,
+    count,
+    jsonl,
+    line,
+    results,
+    send,
+    title,
+)
 
 
 def test_a_clients_file_becomes_generations(client, database):
@@ -141,3 +86,134 @@ def test_a_dry_run_orders_nothing(client, database):
         count(database, "jobs"),
         count(database, "assets"),
     ) == before
+
+
+def test_good_rows_of_a_catalogue_run_and_bad_ones_are_told_with_their_lines(client, database):
+    table = catalogue(
+        title("one", "fra", labels="Season 1|Drama", priority="5", crf="12", pads="[0,10,0,0]"),
+        title("one", "deu", sync_mode="sideways"),
+        title("two", "fra", video="ftp://media.example/film.mp4"),
+        title("two", "deu", output_name="Two.mkv", options='{"faces": "all"}'),
+    )
+    batch = accepted(send(client, table, "films.csv"))
+    assert (batch["kind"], batch["rows"], batch["refusedRows"]) == ("catalogue", 4, 2)
+    assert [(e["row"], e["title"], e["language"]) for e in batch["errors"]] == [
+        (3, "one", "deu"),
+        (4, "two", "fra"),
+    ]
+    assert "sync_mode" in batch["errors"][0]["error"]
+    assert batch["errors"][1]["error"].startswith("video")
+    assert batch["metrics"]["pending_count"] == 2
+    assert batch["languages"] == ["fra", "deu"]
+    first, *_, last = results(client, batch)
+    one = client.get(f"/v2/generate/{first['id']}").json()
+    assert (one["labels"], one["priority"]) == (["Season 1", "Drama"], 5)
+    assert (one["options"]["crf"], one["options"]["pads"]) == (12, [0, 10, 0, 0])
+    assert (one["name"], one["language"], one["outputName"]) == ("one", "fra", "one.fra.mp4")
+    two = client.get(f"/v2/generate/{last['id']}").json()
+    assert (two["outputName"], two["options"]["faces"]) == ("Two.mkv", "all")
+
+
+def test_a_catalogue_may_be_lines_of_json(client):
+    rows = [title("one", "fra") | {"labels": ["a"], "priority": 1}, {"title": "two"}, [1]]
+    batch = accepted(send(client, jsonl(*rows)))
+    assert (batch["kind"], batch["rows"], batch["refusedRows"]) == ("catalogue", 3, 2)
+    assert [e["row"] for e in batch["errors"]] == [2, 3]
+
+
+def test_a_table_whose_columns_are_wrong_is_refused_at_its_first_line(client, database):
+    before = count(database, "batches")
+    strange = send(client, b"title,video,audio,vidoe\n", "films.csv").json()
+    assert strange["error_code"] == "batch_invalid_csv"
+    assert "no column vidoe" in strange["message"]
+    assert "no column audio" in send(client, b"title;video\na;b\n", "films.csv").json()["message"]
+    assert count(database, "batches") == before
+
+
+def test_lines_are_counted_as_an_editor_does(client):
+    file = b'\xef\xbb\xbftitle;video;audio\r\n"two\r\nlines";nowhere;x\r\n\r\n"open;x;y\r\n'
+    batch = accepted(send(client, file, "films.csv"))
+    assert [(e["row"], e["error_code"]) for e in batch["errors"]] == [
+        (2, "generation_input_validation_failed"),
+        (5, "batch_invalid_csv"),
+    ]
+    assert (batch["status"], batch["error_code"]) == ("FAILED", "batch_insufficient_records")
+
+
+def test_rows_that_name_the_same_film_share_one_asset(client, database):
+    first = client.post("/v2/assets", files={"video": ("film.mp4", b"frames")}).json()
+    table = catalogue(
+        *(title("one", language) for language in ("fra", "deu", "ita")),
+        *(title("two", language, video=first["id"]) for language in ("fra", "deu")),
+    )
+    batch = accepted(send(client, table, "films.csv"))
+    films = "(SELECT DISTINCT source_id FROM jobs WHERE batch_id = :batch) AS films"
+    assert count(database, films, batch=batch["id"]) == 2
+    shared = "jobs WHERE batch_id = :batch AND source_id = :film"
+    assert count(database, shared, batch=batch["id"], film=first["id"]) == 2
+
+
+def test_another_projects_asset_is_no_input(client, stranger):
+    theirs = stranger.post("/v2/assets", files={"video": ("film.mp4", b"frames")}).json()
+    table = catalogue(title("one", "fra"), title("two", "fra", video=theirs["id"]))
+    batch = accepted(send(client, table, "films.csv"))
+    (error,) = batch["errors"]
+    assert (error["row"], error["error_code"]) == (3, "generation_input_video_inaccessible")
+
+
+def test_pages_of_batches_and_their_filters(client, make_key, url):
+    with httpx.Client(base_url=url, headers={"x-api-key": make_key("pages")}, timeout=60) as other:
+        made = [accepted(send(other, jsonl(line("a")), name=f"{n}.jsonl")) for n in range(3)]
+        first = other.get("/v2/batch", params={"limit": 2})
+        rest = other.get("/v2/batch", params={"cursor": first.headers["x-next-cursor"]})
+        newest = [batch["id"] for batch in reversed(made)]
+        assert [b["id"] for b in first.json() + rest.json()] == newest
+        assert "x-next-cursor" not in rest.headers
+        later = other.get("/v2/batch", params={"created_after": made[1]["created_at"]}).json()
+        assert [b["id"] for b in later] == newest[:1]
+        assert other.get("/v2/batch", params={"status": "COMPLETED"}).json() == []
+        assert other.get("/v2/batch", params={"status": "NONSENSE"}).status_code == 400
+
+
+def test_the_matrix_has_a_cell_for_each_title_and_language(client):
+    rows = [title(name, tag) for name in ("b", "a", "c") for tag in ("fra", "deu")]
+    batch = accepted(send(client, catalogue(*rows, title("c", "it", crf="99")), "films.csv"))
+    page = client.get(f"/v2/batch/{batch['id']}/matrix", params={"limit": 2}).json()
+    assert page["languages"] == ["fra", "deu"]
+    assert [row["title"] for row in page["titles"]] == ["a", "b"]
+    (cell,) = page["titles"][0]["cells"]["deu"]
+    assert (cell["state"], cell["row"]) == ("queued", 5)
+    assert client.get(f"/v2/generate/{cell['id']}").json()["language"] == "deu"
+    rest = client.get(f"/v2/batch/{batch['id']}/matrix", params={"cursor": page["nextCursor"]})
+    (last,) = rest.json()["titles"]
+    assert last["states"] == {"queued": 2, "refused": 1}
+    assert rest.json()["nextCursor"] is None
+    assert client.get(f"/v2/batch/{batch['id']}/matrix", params={"cursor": "!"}).status_code == 400
+
+
+def test_the_result_may_be_a_table(client):
+    batch = accepted(send(client, catalogue(title("one", "fra", title="one, again")), "films.csv"))
+    answer = client.get(f"/v2/batch/{batch['id']}/result", params={"format": "csv"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    (row,) = csv.DictReader(io.StringIO(answer.text))
+    assert (row["title"], row["status"], row["output_url"]) == ("one, again", "PENDING", "")
+    assert client.get(f"/v2/batch/{batch['id']}/result?format=xml").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "files"),
+    [
+        ({"dry_run": "perhaps"}, {}),
+        ({"webhook_url": "file:///etc/passwd"}, {}),
+        ({"nonsense": "1"}, {}),
+        ({}, {"other": ("b.jsonl", b"{}")}),
+    ],
+)
+def test_what_stands_beside_the_file_is_checked(client, fields, files):
+    sent = files or {"input": ("b.jsonl", jsonl(line("a")))}
+    answer = client.post("/v2/batch", data=fields, files=sent)
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "request_invalid")
+
+
+def test_a_file_is_no_json_body(client):
+    assert client.post("/v2/batch", json={}).status_code == 415
