@@ -1,6 +1,7 @@
 """What a run used: time per stage, peak memory of all its processes, peak disk."""
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -87,8 +88,10 @@ def _resident_bytes(processes: Iterable[psutil.Process]) -> int:
 
 
 def _bytes_below(folder: Path) -> int:
+    # Not rglob: it raises when a folder goes away under it, as unpublished artifacts do.
     total = 0
-    for file in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            total += file.stat().st_size
+    for below, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(below) / name).stat().st_size
     return total
