@@ -3,11 +3,13 @@
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from api import sign_in
 from api.edge import Edge
 from api.errors import install_error_answers
 from api.farm import Farm
+from api.metrics import FarmCollector
 from api.routes import (
     actions,
     assets,
@@ -17,9 +19,11 @@ from api.routes import (
     generations,
     health,
     lists,
+    metrics,
     outputs,
     steps,
 )
+from api.traffic import Traffic, TrafficMetrics
 from infra.db.session import Database
 from infra.settings import Settings
 from infra.storage.objects import ObjectStore
@@ -44,6 +48,7 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
     app.state.farm = Farm(settings, database, store)
     install_error_answers(app)
     app.add_middleware(Edge)
+    app.state.metrics = _registry(app, settings, database)
     for routes in (
         generations,
         controls,
@@ -56,6 +61,16 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
         sign_in,
         batches,
         farm,
+        metrics,
     ):
         app.include_router(routes.router)
     return app
+
+
+def _registry(app: FastAPI, settings: Settings, database: Database) -> CollectorRegistry:
+    """What ``/metrics`` tells; of this application alone, for a process may have several."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    registry.register(FarmCollector(database, settings.sample_seconds))
+    app.add_middleware(Traffic, metrics=TrafficMetrics(registry))
+    return registry
