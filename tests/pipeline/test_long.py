@@ -25,7 +25,7 @@ def dub_for(minutes: int, clips: Path, folder: Path, ffmpeg: str) -> dict[str, A
         ffmpeg, clips / "film.mkv", folder / "film.mkv", 60 * minutes, "-map", "0:v", "-c", "copy"
     )
     dialogue = repeat(ffmpeg, clips / "dialogue_en.flac", folder / "dialogue.flac", 60 * minutes)
-    argv = [sys.executable, "-m", "lipfarm.cli", "dub", "--network", "draft"]
+    argv = [sys.executable, "-m", "lipfarm", "dub", "--network", "draft"]
     argv += ["--video", str(film), "--audio", str(dialogue), "--output", str(folder / "out.mkv")]
     run([*argv, "--report", str(folder / "report.json")], timeout=1700)
     report: dict[str, Any] = json.loads((folder / "report.json").read_text())
