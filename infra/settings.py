@@ -4,6 +4,7 @@ Every name is ``LIPFARM_`` plus the field in capitals: ``LIPFARM_DATABASE_URL``.
 line that names the variable and what it wants.
 """
 
+import re
 from pathlib import Path
 from typing import Self
 
@@ -42,12 +43,15 @@ class Settings(BaseSettings):
         artifact_retention_days: artifacts nobody used for so long are collected.
         collect_hours: how often the leading reconciler collects garbage.
         orphan_hours: uploads no step committed are collected when they are older.
+        upload_days: how long a client may take to upload a file straight into the bucket.
         sample_seconds: how often the leading reconciler samples the queues.
         metrics_token: what a scraper of ``/metrics`` sends as its bearer token; without one, only
             this machine is answered.
         metrics_port: on which a worker or a reconciler answers with metrics of its own.
         fetch_private_addresses: whether input URLs may point into private networks.
         max_upload_bytes: of one input.
+        s3_input_buckets: what inputs may be named as ``s3://bucket/key``: ``BUCKET``,
+            ``BUCKET/PREFIX`` or ``PROJECT=BUCKET/PREFIX``, with commas between; none unless set.
         max_batch_bytes: of the file of one batch.
         max_batch_rows: lines of the file of one batch.
         price_per_hour: of a GPU's time, for estimates; in whatever money.
@@ -82,6 +86,7 @@ class Settings(BaseSettings):
     artifact_retention_days: float = Field(30.0, gt=0)
     orphan_hours: float = Field(24.0, gt=0)
     collect_hours: float = Field(6.0, gt=0)
+    upload_days: float = Field(7.0, gt=0)
     sample_seconds: float = Field(15.0, gt=0)
 
     metrics_token: SecretStr | None = Field(None, min_length=16)
@@ -89,6 +94,7 @@ class Settings(BaseSettings):
 
     fetch_private_addresses: bool = False
     max_upload_bytes: int = Field(200 * _GIB, gt=0)
+    s3_input_buckets: str = ""
     max_batch_bytes: int = Field(4 * _GIB, gt=0)
     max_batch_rows: int = Field(5_000_000, gt=0)
     price_per_hour: float = Field(0.0, ge=0)
@@ -114,6 +120,14 @@ class Settings(BaseSettings):
     def _is_http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("it is http://HOST:PORT or https://HOST")
+        return value
+
+    @field_validator("s3_input_buckets")
+    @classmethod
+    def _are_buckets(cls, value: str) -> str:
+        for entry in filter(None, map(str.strip, value.split(","))):
+            if not re.fullmatch(r"([^=/]+=)?[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^=]*)?", entry):
+                raise ValueError(f"{entry}: it is BUCKET, BUCKET/PREFIX or PROJECT=BUCKET/PREFIX")
         return value
 
     @model_validator(mode="after")

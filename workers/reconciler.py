@@ -130,4 +130,5 @@ def ages_of(settings: Settings) -> Ages:
     return Ages(
         orphans=timedelta(hours=settings.orphan_hours),
         unused_artifacts=timedelta(days=settings.artifact_retention_days),
+        client_uploads=timedelta(days=settings.upload_days),
     )

@@ -24,6 +24,7 @@ _COUNTS: Final = text("""
 SELECT k.key FROM unnest(CAST(:keys AS text[])) AS k (key)
 WHERE EXISTS (SELECT FROM artifacts a WHERE a.prefix = regexp_replace(k.key, '[^/]*$', ''))
    OR EXISTS (SELECT FROM assets s WHERE s.object_key = k.key)
+   OR EXISTS (SELECT FROM asset_uploads u WHERE u.object_key = k.key)
    OR EXISTS (SELECT FROM jobs j WHERE j.output_key = k.key)
    OR EXISTS (SELECT FROM batches b WHERE b.result_key = k.key)
 """)
@@ -41,6 +42,15 @@ def unused_artifacts(session: Session, seconds: float) -> list[tuple[str, int]]:
 def forget_unused_artifacts(session: Session, seconds: float) -> int:
     """Delete the rows of a thousand of them; their objects are garbage from now on."""
     return len(session.execute(_FORGET, {"seconds": seconds, "most": _AT_ONCE}).all())
+
+
+def forget_old_uploads(session: Session, seconds: float) -> int:
+    """Delete the rows of uploads begun so long ago; what arrived of them is garbage from now on."""
+    forget = text(
+        "DELETE FROM asset_uploads WHERE created_at < now() - make_interval(secs => :seconds) "
+        "RETURNING id"
+    )
+    return len(session.execute(forget, {"seconds": seconds}).all())
 
 
 def keys_that_count(session: Session, keys: Iterable[str]) -> set[str]:

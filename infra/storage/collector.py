@@ -5,13 +5,18 @@ are asked again right before it is deleted.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from infra.crash_points import crash_point
-from infra.db.garbage import forget_unused_artifacts, keys_that_count, unused_artifacts
+from infra.db.garbage import (
+    forget_old_uploads,
+    forget_unused_artifacts,
+    keys_that_count,
+    unused_artifacts,
+)
 from infra.db.session import Database
 from infra.storage.objects import ObjectStore, UnfinishedUpload
 
@@ -31,10 +36,11 @@ class Garbage:
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """How old what has to be before it goes."""
+    """How old what has to be before it goes; a client's upload of a film may take days."""
 
     orphans: timedelta
     unused_artifacts: timedelta
+    client_uploads: timedelta = timedelta(days=7)
 
 
 def find_garbage(database: Database, store: ObjectStore, ages: Ages) -> Iterator[Garbage]:
@@ -46,7 +52,7 @@ def find_garbage(database: Database, store: ObjectStore, ages: Ages) -> Iterator
         for each in objects:
             if each.key not in counted or each.key.rpartition("/")[0] + "/" in unused:
                 yield each
-    for upload in _old_uploads(store, ages.orphans):
+    for upload in _old_uploads(database, store, ages.orphans):
         yield Garbage(upload.key, upload.size)
 
 
@@ -60,6 +66,7 @@ def collect_garbage(database: Database, store: ObjectStore, ages: Ages) -> list[
     """
     with database.transaction() as session:
         forget_unused_artifacts(session, ages.unused_artifacts.total_seconds())
+        forget_old_uploads(session, ages.client_uploads.total_seconds())
     deleted = []
     for objects in _old_objects(store, ages.orphans):
         counted = _that_count(database, objects)
@@ -69,7 +76,7 @@ def collect_garbage(database: Database, store: ObjectStore, ages: Ages) -> list[
         gone = [each for each in garbage if each.key not in again]
         store.delete(each.key for each in gone)
         deleted += gone
-    for upload in _old_uploads(store, ages.orphans):
+    for upload in _old_uploads(database, store, ages.orphans):
         store.abort(upload)
         deleted.append(Garbage(upload.key, upload.size))
     return deleted
@@ -87,13 +94,17 @@ def _old_objects(store: ObjectStore, age: timedelta) -> Iterator[list[Garbage]]:
         yield objects
 
 
-def _old_uploads(store: ObjectStore, age: timedelta) -> list[UnfinishedUpload]:
+def _old_uploads(database: Database, store: ObjectStore, age: timedelta) -> list[UnfinishedUpload]:
     """Begun so long ago that whoever began them is gone; their parts take room all the same."""
     oldest = datetime.now(UTC) - age
-    return [each for each in store.list_unfinished(_PREFIX) if each.started_at < oldest]
+    old = [each for each in store.list_unfinished(_PREFIX) if each.started_at < oldest]
+    counted = _that_count(database, old)
+    return [each for each in old if each.key not in counted]
 
 
-def _that_count(database: Database, objects: list[Garbage]) -> set[str]:
+def _that_count(
+    database: Database, objects: Sequence[Garbage] | Sequence[UnfinishedUpload]
+) -> set[str]:
     if not objects:
         return set()
     with database.transaction() as session:

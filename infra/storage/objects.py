@@ -86,11 +86,13 @@ class ObjectStore:
         self._settings = settings
 
     @cached_property
-    def _client(self) -> "S3Client":
+    def client(self) -> "S3Client":
+        """For this package: the endpoint as the farm reaches it."""
         return connect(self._settings, self._settings.s3_endpoint_url)
 
     @cached_property
-    def _public_client(self) -> "S3Client":
+    def public_client(self) -> "S3Client":
+        """For this package: the endpoint as the farm's clients reach it; only to sign with."""
         settings = self._settings
         return connect(settings, settings.s3_public_endpoint_url or settings.s3_endpoint_url)
 
@@ -102,7 +104,7 @@ class ObjectStore:
         """
         with translated(self.bucket):
             try:
-                self._client.head_bucket(Bucket=self.bucket)
+                self.client.head_bucket(Bucket=self.bucket)
             except ClientError as error:
                 if code_of(error) not in MISSING | {"NoSuchBucket"}:
                     raise
@@ -114,8 +116,8 @@ class ObjectStore:
         where: Any = {} if region == "us-east-1" else {"LocationConstraint": region}
         extra: Any = {"CreateBucketConfiguration": where} if where else {}
         try:
-            self._client.create_bucket(Bucket=self.bucket, **extra)
-        except self._client.exceptions.BucketAlreadyOwnedByYou:
+            self.client.create_bucket(Bucket=self.bucket, **extra)
+        except self.client.exceptions.BucketAlreadyOwnedByYou:
             return  # another process was faster
 
     def put_file(self, path: Path, key: str, *, should_stop: ShouldStop = never) -> StoredObject:
@@ -149,7 +151,7 @@ class ObjectStore:
 
     def _send_whole(self, path: Path, key: str, digest: str) -> None:
         with path.open("rb") as file:
-            self._client.put_object(
+            self.client.put_object(
                 Bucket=self.bucket, Key=key, Body=file, Metadata={_DIGEST: digest}
             )
 
@@ -159,7 +161,7 @@ class ObjectStore:
             multipart_chunksize=_part_size(path.stat().st_size),
             max_concurrency=_PARTS_AT_ONCE,
         )
-        with create_transfer_manager(self._client, config) as transfers:
+        with create_transfer_manager(self.client, config) as transfers:
             sending = transfers.upload(
                 str(path), self.bucket, key, extra_args={"Metadata": {_DIGEST: digest}}
             )
@@ -183,7 +185,7 @@ class ObjectStore:
         # Of a stream, parts wait in memory; ten would, if nothing were said.
         config.max_in_memory_upload_chunks = 2
         with translated(key):
-            self._client.upload_fileobj(cast("IO[bytes]", reader), self.bucket, key, Config=config)
+            self.client.upload_fileobj(cast("IO[bytes]", reader), self.bucket, key, Config=config)
         return StoredObject(key, reader.size, reader.digest)
 
     def get_file(
@@ -217,7 +219,7 @@ class ObjectStore:
 
     def _receive(self, key: str, part: Path, should_stop: ShouldStop) -> str:
         digest = hashlib.sha256()
-        body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
         with contextlib.closing(body), full_disk_told(part), part.open("wb") as file:
             for block in body.iter_chunks(_BLOCK):
                 if should_stop():
@@ -233,7 +235,7 @@ class ObjectStore:
             ObjectMissingError: nothing is.
         """
         with translated(key):
-            found = self._client.head_object(Bucket=self.bucket, Key=key)
+            found = self.client.head_object(Bucket=self.bucket, Key=key)
         digest = found.get("Metadata", {}).get(_DIGEST, "")
         return StoredObject(key, found["ContentLength"], digest)
 
@@ -247,7 +249,7 @@ class ObjectStore:
 
     def list_objects(self, prefix: str = "") -> Iterator[Mapping[str, Any]]:
         """All objects below a prefix: ``Key``, ``Size`` and ``LastModified`` of each."""
-        pages = self._client.get_paginator("list_objects_v2")
+        pages = self.client.get_paginator("list_objects_v2")
         with translated(prefix):
             for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
                 yield from page.get("Contents", ())
@@ -256,12 +258,12 @@ class ObjectStore:
         """Delete objects; those that are gone already are no mistake."""
         for key in keys:
             with translated(key):
-                self._client.delete_object(Bucket=self.bucket, Key=key)
+                self.client.delete_object(Bucket=self.bucket, Key=key)
 
     def presigned_get(self, key: str, name: str, seconds: int = 3600) -> str:
         """A URL anyone may download the object with, for a while, under a file name."""
         disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-        return self._public_client.generate_presigned_url(
+        return self.public_client.generate_presigned_url(
             "get_object",
             Params={
                 "Bucket": self.bucket,
@@ -271,15 +273,20 @@ class ObjectStore:
             ExpiresIn=seconds,
         )
 
-    def presigned_put(self, key: str, seconds: int = 3600) -> str:
-        """A URL anyone may upload the object with, for a while."""
-        return self._public_client.generate_presigned_url(
-            "put_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=seconds
+    def presigned_put(
+        self, key: str, seconds: int = 3600, *, content_type: str | None = None
+    ) -> str:
+        """A URL anyone may upload the object with, for a while; with this ``Content-Type``."""
+        params = {"Bucket": self.bucket, "Key": key}
+        if content_type is not None:
+            params["ContentType"] = content_type
+        return self.public_client.generate_presigned_url(
+            "put_object", Params=params, ExpiresIn=seconds
         )
 
     def list_unfinished(self, prefix: str = "") -> Iterator[UnfinishedUpload]:
         """Uploads in parts that were begun and not finished; nothing else shows them."""
-        pages = self._client.get_paginator("list_multipart_uploads")
+        pages = self.client.get_paginator("list_multipart_uploads")
         with translated(prefix):
             for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
                 for each in page.get("Uploads", ()):
@@ -288,20 +295,20 @@ class ObjectStore:
                     yield UnfinishedUpload(key, upload_id, size, each["Initiated"])
 
     def _size_of_parts(self, key: str, upload_id: str) -> int:
-        pages = self._client.get_paginator("list_parts")
+        pages = self.client.get_paginator("list_parts")
         try:
             return sum(
                 part["Size"]
                 for page in pages.paginate(Bucket=self.bucket, Key=key, UploadId=upload_id)
                 for part in page.get("Parts", ())
             )
-        except self._client.exceptions.NoSuchUpload:
+        except self.client.exceptions.NoSuchUpload:
             return 0  # it was finished meanwhile
 
     def abort(self, upload: UnfinishedUpload) -> None:
         """Delete the parts of an unfinished upload; that they are gone already is no mistake."""
         with contextlib.suppress(ObjectMissingError), translated(upload.key):
-            self._client.abort_multipart_upload(
+            self.client.abort_multipart_upload(
                 Bucket=self.bucket, Key=upload.key, UploadId=upload.upload_id
             )
 

@@ -64,9 +64,10 @@ class Asset(Base):
 
 
 class AssetUpload(Base):
-    """A multipart upload under way, straight into the bucket; its id becomes the asset's.
+    """An upload under way, straight into the bucket; its id becomes the asset's.
 
-    Which parts have arrived is the bucket's to say.
+    Which parts have arrived is the bucket's to say. ``fingerprint`` is the client's own, by which
+    it knows its file again. The row goes when the asset comes.
     """
 
     __tablename__ = "asset_uploads"
@@ -82,5 +83,5 @@ class AssetUpload(Base):
     upload_id: Mapped[str | None]  # of the bucket; none where one PUT does it
     size_bytes: Mapped[Size]
     part_bytes: Mapped[Size]
+    fingerprint: Mapped[str | None]
     created_at: Mapped[Created]
-    completed_at: Mapped[datetime | None]

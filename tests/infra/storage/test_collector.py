@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from sqlalchemy import text
 from infra.db.assets import create_asset
 from infra.db.projects import create_project
 from infra.db.session import Database
+from infra.db.uploads import NewUpload, create_upload
 from infra.settings import Settings
-from infra.storage import collector
+from infra.storage import collector, direct_uploads
 from infra.storage.artifacts import upload_artifact
 from infra.storage.collector import Ages, Garbage, collect_garbage, find_garbage
 from infra.storage.names import asset_key
@@ -121,7 +122,7 @@ def test_nothing_beside_the_farms_own_is_touched(place: Place) -> None:
 
 def test_parts_of_uploads_nobody_finished_go(place: Place) -> None:
     key = asset_key(place.project, uuid.uuid4(), "film.mp4")
-    client, bucket = place.store._client, place.store.bucket
+    client, bucket = place.store.client, place.store.bucket
     begun = client.create_multipart_upload(Bucket=bucket, Key=key)
     client.upload_part(
         Bucket=bucket, Key=key, UploadId=begun["UploadId"], PartNumber=1, Body=b"x" * 1000
@@ -131,4 +132,21 @@ def test_parts_of_uploads_nobody_finished_go(place: Place) -> None:
     expected = [Garbage(key, 1000)]
     assert list(find_garbage(place.database, place.store, NOW)) == expected
     assert collect_garbage(place.database, place.store, NOW) == expected
+    assert list(place.store.list_unfinished()) == []
+
+
+def test_a_clients_upload_has_days_and_then_goes(place: Place) -> None:
+    key = asset_key(place.project, uuid.uuid4(), "film.mp4")
+    upload = NewUpload(
+        uuid.uuid4(), "video", "film.mp4", key, 10, direct_uploads.begin(place.store, key), 5
+    )
+    whole = asset_key(place.project, uuid.uuid4(), "dub.wav")
+    place.store.put_file(place.file, whole)
+    with place.database.transaction() as session:
+        create_upload(session, place.project, upload)
+        sent = NewUpload(uuid.uuid4(), "audio", "dub.wav", whole, 1, None, 1)
+        create_upload(session, place.project, sent)
+    assert collect_garbage(place.database, place.store, NOW) == []
+    over = replace(NOW, client_uploads=timedelta(0))
+    assert {each.key for each in collect_garbage(place.database, place.store, over)} == {key, whole}
     assert list(place.store.list_unfinished()) == []

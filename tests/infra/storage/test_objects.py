@@ -55,9 +55,9 @@ def test_a_bucket_may_be_ensured_by_many_at_once(seaweed: SeaweedFS) -> None:
 
 
 def test_unfinished_uploads_are_found_and_aborted(store: ObjectStore) -> None:
-    begun = store._client.create_multipart_upload(Bucket=store.bucket, Key="u/begun")
+    begun = store.client.create_multipart_upload(Bucket=store.bucket, Key="u/begun")
     part = {"Bucket": store.bucket, "Key": "u/begun", "UploadId": begun["UploadId"]}
-    store._client.upload_part(**part, PartNumber=1, Body=b"x" * 1000)
+    store.client.upload_part(**part, PartNumber=1, Body=b"x" * 1000)
     (found,) = store.list_unfinished("u/")
     assert (found.key, found.size) == ("u/begun", 1000)
     store.abort(found)
