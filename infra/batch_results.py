@@ -19,6 +19,9 @@ from infra.wire import STATUS_OF, wire_code
 #: Rows of one query.
 _PAGE: Final = 1000
 
+#: Lines are handed on in blocks of about this size.
+_BLOCK_BYTES: Final = 64 << 10
+
 #: How long addresses of outputs in a result file work: as long as S3 allows. ``output_path`` works
 #: for ever.
 FILE_URL_SECONDS: Final = 7 * 24 * 3600
@@ -59,9 +62,14 @@ def result_rows(
 
 
 def as_jsonl(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    """A line of JSON a row."""
+    """A line of JSON a row, many at a time."""
+    block = bytearray()
     for row in rows:
-        yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        block += json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        if len(block) >= _BLOCK_BYTES:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
 
 
 def as_csv(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
@@ -71,7 +79,8 @@ def as_csv(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     writer.writeheader()
     for row in rows:
         writer.writerow(row)
-        yield _taken(buffer)
+        if buffer.tell() >= _BLOCK_BYTES:
+            yield _taken(buffer)
     yield _taken(buffer)
 
 
