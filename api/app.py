@@ -8,13 +8,16 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from api import sign_in
 from api.edge import Edge
 from api.errors import install_error_answers
+from api.event_hub import EventHub
 from api.farm import Farm
+from api.limits import Limits
 from api.metrics import FarmCollector
 from api.routes import (
     actions,
     assets,
     batches,
     controls,
+    events,
     farm,
     generations,
     health,
@@ -45,7 +48,7 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
         redoc_url=None,
         openapi_url="/v2/openapi.json",
     )
-    app.state.farm = Farm(settings, database, store)
+    app.state.farm = Farm(settings, database, store, Limits(settings.redis_url), EventHub(database))
     install_error_answers(app)
     app.add_middleware(Edge)
     app.state.metrics = _registry(app, settings, database)
@@ -58,6 +61,7 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
         assets,
         lists,
         health,
+        events,
         sign_in,
         batches,
         farm,

@@ -1,13 +1,14 @@
 """What every request stands on: the farm's parts, and who asks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Literal, cast
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, APIKeyHeader
 
 from api.errors import RefusedError
+from api.event_hub import EventHub
 from api.limits import Limits
 from api.same_origin import is_safe, is_same_origin
 from infra.db.projects import Caller, authenticate
@@ -41,10 +42,8 @@ class Farm:
     settings: Settings
     database: Database
     store: ObjectStore
-    limits: Limits = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "limits", Limits(self.settings.redis_url))
+    limits: Limits
+    events: EventHub
 
 
 def _farm(request: Request) -> Farm:

@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import uvicorn
@@ -46,8 +46,9 @@ def serve(settings: Settings, host: str, port: int) -> None:
         ring_for_changes=ringer.ring_for_changes,
         pool_size=_CONNECTIONS,
     )
+    app = create_app(settings, database, ObjectStore(settings))
     config = uvicorn.Config(
-        create_app(settings, database, ObjectStore(settings)),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -55,18 +56,28 @@ def serve(settings: Settings, host: str, port: int) -> None:
     )
     _log.info("api.listening", address="http://{}:{}".format(*listener.getsockname()[:2]))
     try:
-        _Server(config).run(sockets=[listener])
+        _Server(config, app.state.farm.events.stop).run(sockets=[listener])
     finally:
         ringer.close()
         database.close()
 
 
 class _Server(uvicorn.Server):
-    """Ends well on the first signal; uvicorn itself would then die of it."""
+    """Ends well on the first signal; uvicorn itself would then die of it.
+
+    Args:
+        config: as uvicorn's.
+        at_stop: called in the signal's handler, for answers that would never end by themselves.
+    """
+
+    def __init__(self, config: uvicorn.Config, at_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._at_stop = at_stop
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         def stop(number: int, frame: FrameType | None) -> None:
+            self._at_stop()
             self.handle_exit(number, frame)
 
         numbers = (signal.SIGTERM, signal.SIGINT)

@@ -1,7 +1,7 @@
 """How far jobs are: from the frames of their steps, all stages together."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,12 @@ SELECT job_id, stage, state, count(*) AS steps, sum(greatest(frames, 1)) AS fram
        sum(CASE state WHEN 'completed' THEN greatest(frames, 1)
            WHEN 'running' THEN least(frames_done, frames) ELSE 0 END) AS frames_done
 FROM steps WHERE job_id = ANY (:jobs) GROUP BY job_id, stage, state
+""")
+
+_AT_WORK: Final = text("""
+SELECT DISTINCT job_id, project_id FROM steps
+WHERE state = 'running' AND (job_id = ANY (:jobs) OR project_id = ANY (:projects))
+LIMIT :most
 """)
 
 
@@ -63,6 +69,14 @@ def progress_of(session: Session, job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUI
             so_far.frames_done + int(row.frames_done),
         )
     return {job: JobProgress(_fraction(stages), stages) for job, stages in found.items()}
+
+
+def jobs_at_work(
+    session: Session, jobs: Collection[uuid.UUID], projects: Collection[uuid.UUID], most: int
+) -> dict[uuid.UUID, uuid.UUID]:
+    """Jobs with a running step, of those named and of those projects; each with its project."""
+    values = {"jobs": list(jobs), "projects": list(projects), "most": most}
+    return {row.job_id: row.project_id for row in session.execute(_AT_WORK, values)}
 
 
 def _fraction(stages: dict[Stage, StageProgress]) -> float:
