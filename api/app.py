@@ -21,6 +21,7 @@ from api.routes import (
     farm,
     generations,
     health,
+    languages,
     lists,
     metrics,
     outputs,
@@ -64,6 +65,7 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
         events,
         sign_in,
         batches,
+        languages,
         farm,
         metrics,
     ):
