@@ -1,14 +1,16 @@
 """One attempt at a step, from the claim to what the database is told of it."""
 
+import contextlib
 import traceback
 from collections.abc import Callable
 
 from infra.crash_points import crash_point
+from infra.db.figures import count_fenced_report
 from infra.db.leases import complete_step, fail_step, release_step
 from infra.db.orders import Failure, StepResult
 from infra.db.session import after_commit
 from infra.db.side_artifacts import add_artifact
-from infra.errors import FencedError, ServiceUnavailableError
+from infra.errors import FencedError, InfraError, ServiceUnavailableError
 from infra.logs import get_logger
 from workers.failures import classify
 from workers.lease import InterruptedStepError, Lease
@@ -38,7 +40,7 @@ def attempt_step(step: StepAtWork, work: StageWork) -> None:
         _complete(step, result)
         _logger.info("step.completed", reused=result.reused)
     except FencedError:
-        _logger.info("step.dropped", reason="fenced")
+        _drop_refused(farm, lease)
     except Exception as error:  # every other error is a failure of the step
         # Unless it was interrupted: then whatever broke, broke of that, and is of no matter.
         if lease.reason is None:
@@ -79,8 +81,17 @@ def _fail(farm: Farm, lease: Lease, failure: Failure) -> None:
 
     try:
         _persistently(lease, report)
-    except (FencedError, InterruptedStepError):
+    except FencedError:
+        _drop_refused(farm, lease)
+    except InterruptedStepError:
         _logger.info("step.dropped", reason="fenced")
+
+
+def _drop_refused(farm: Farm, lease: Lease) -> None:
+    """A report came too late: all is as it should be, but somebody may want to know how often."""
+    _logger.info("step.dropped", reason="fenced")
+    with contextlib.suppress(InfraError), farm.database.transaction() as session:
+        count_fenced_report(session, lease.claim.stage)
 
 
 def _give_back(farm: Farm, lease: Lease) -> None:

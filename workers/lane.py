@@ -15,6 +15,7 @@ from workers.attempt import attempt_step
 from workers.doorbell import Doorbell
 from workers.keeper import LeaseKeeper
 from workers.lease import Lease
+from workers.metrics import BUSY_SECONDS
 from workers.seat import Seat
 from workers.stages import StageWork
 from workers.step import Farm, StepAtWork
@@ -100,6 +101,7 @@ class Lane(threading.Thread):
             self._work(lease)
         finally:
             self._seat.leave(lease)
+            BUSY_SECONDS.labels(claim.stage).inc(time.monotonic() - asked_at)
         return 0.0
 
     def _claim(self) -> Claim | None:

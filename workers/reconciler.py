@@ -13,10 +13,12 @@ from infra.db.samples import take_sample
 from infra.db.session import Database
 from infra.errors import InfraError
 from infra.logs import get_logger
+from infra.metrics_port import MetricsPort
 from infra.settings import Settings
 from infra.storage.collector import Ages, collect_garbage
 from infra.storage.objects import ObjectStore
 from workers.closing import BatchCloser
+from workers.metrics import LEADS, PASSES, REGISTRY
 
 _logger = get_logger(__name__)
 
@@ -43,17 +45,21 @@ def reconcile_until(stop: threading.Event, settings: Settings) -> None:
         pool_size=3,
     )
     leadership = Leadership(settings.database_url)
+    metrics = MetricsPort(settings, REGISTRY)
     collecting = _Collecting(database, settings)
     closer = BatchCloser(database, settings)
     sampling = _Sampling(database, settings.sample_seconds)
     speaks = True
     while not stop.is_set():
         try:
-            if leadership.leads():
+            leads = leadership.leads()
+            LEADS.set(leads)
+            if leads:
                 _reconcile_once(database, ringer, settings)
                 collecting.start_if_due()
                 closer.start_if_free()
                 sampling.take_if_due()
+                PASSES.inc()
         except InfraError as error:
             if speaks:
                 _logger.warning("reconciler.failed", error=str(error))
@@ -63,6 +69,7 @@ def reconcile_until(stop: threading.Event, settings: Settings) -> None:
         else:
             speaks = True
         stop.wait(settings.reconcile_seconds)
+    metrics.close()
     leadership.resign()
     database.close()
     ringer.close()

@@ -20,12 +20,14 @@ from infra.db.states import Queue, Stage
 from infra.db.workers import beat_worker, drain_worker, prove_well, register_worker, retire_worker
 from infra.errors import InfraError, NotFoundError
 from infra.logs import get_logger
+from infra.metrics_port import MetricsPort
 from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 from workers.choices import choose_network
 from workers.doorbell import Doorbell
 from workers.keeper import LeaseKeeper
 from workers.lane import Lane
+from workers.metrics import REGISTRY
 from workers.runner import Answered, Entry, Patience, Runner
 from workers.runner_process import run_pipeline
 from workers.seat import Seat
@@ -111,6 +113,8 @@ class Worker:
         """
         settings = self._settings
         with ExitStack() as ending:
+            metrics = MetricsPort(settings, REGISTRY)
+            ending.callback(metrics.close)
             ringer = Ringer(settings.redis_url)
             ending.callback(ringer.close)
             database = Database(
