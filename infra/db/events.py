@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from infra.db.models import Event
 
-_HORIZON: Final = text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-_COMPLETE: Final = text(
-    "events.xact < (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint)"
+_OLDEST_UNDER_WAY: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+_HORIZON: Final = text(_OLDEST_UNDER_WAY)
+_COMPLETE: Final[ColumnElement[bool]] = literal_column(
+    f"events.xact < ({_OLDEST_UNDER_WAY})", Boolean()
 )
 
 # The oldest by the one order there is an index for; times follow it but for the longest of
