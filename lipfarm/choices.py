@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lipfarm.display import Display
-from pipeline.options import NetworkChoice, Precision
+from pipeline.options import FacePoint, FilmRange, NetworkChoice, Precision
 from workers import choices
 
 
@@ -48,8 +48,43 @@ class _Rate(click.ParamType[Fraction]):
             self.fail(f"{value!r} is not a frame rate such as 25 or 24000/1001", param, ctx)
 
 
-#: The one instance; the type has no state.
+class _FilmRange(click.ParamType[FilmRange]):
+    """A part of the film in seconds: 12.5-20."""
+
+    name = "from-to"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> FilmRange:
+        try:
+            start, end = (Fraction(word.strip()) for word in value.split("-"))
+        except (ValueError, ZeroDivisionError):
+            self.fail(
+                f"{value!r} is not a part of the film in seconds, such as 12.5-20", param, ctx
+            )
+        return FilmRange(start, end)
+
+
+class _FacePoint(click.ParamType[FacePoint]):
+    """A point on a face in a frame: 48:640,210."""
+
+    name = "frame:x,y"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> FacePoint:
+        try:
+            frame, _, place = value.partition(":")
+            x, y = place.split(",")
+            return FacePoint(int(frame), int(x), int(y))
+        except ValueError:
+            self.fail(f"{value!r} is not FRAME:X,Y, such as 48:640,210", param, ctx)
+
+
+#: The one instance of each; the types have no state.
 RATE = _Rate()
+FILM_RANGE = _FilmRange()
+FACE_POINT = _FacePoint()
 
 
 def choose_network(

@@ -6,14 +6,16 @@ from typing import Any, get_args
 
 import click
 
-from lipfarm.choices import RATE, Integers, choose_network
+from lipfarm.choices import FACE_POINT, FILM_RANGE, RATE, Integers, choose_network
 from lipfarm.display import Display, JsonDisplay, choose_display
+from lipfarm.timeline_file import read_timeline
 from pipeline.geometry import Box
 from pipeline.options import (
     DEFAULT_FPS,
     DEFAULT_SEGMENT_SECONDS,
     DEFAULT_SYNC_MODE,
     Blend,
+    Clip,
     DubOptions,
     FaceChoice,
     KeepAudio,
@@ -31,7 +33,12 @@ def _choice(kind: object) -> click.Choice[str]:
 
 @click.command()
 @click.option("--video", required=True, type=_PATH, help="Film, still image or folder of frames.")
-@click.option("--audio", required=True, type=_PATH, help="Dialogue: any file with sound.")
+@click.option("--audio", type=_PATH, help="Dialogue: any file with sound.")
+@click.option(
+    "--timeline",
+    type=_PATH,
+    help="JSON: parts of the film, each with its dialogue, instead of --audio.",
+)
 @click.option("--output", required=True, type=_PATH, help="Dubbed film, .mp4, .mov or .mkv.")
 @click.option("--network", type=click.Choice(["auto", "wav2lip", "draft"]), default="auto")
 @click.option("--checkpoint", type=_PATH, help="Wav2Lip weights (.pth or .safetensors).")
@@ -43,6 +50,19 @@ def _choice(kind: object) -> click.Choice[str]:
 )
 @click.option("--faces", type=_choice(FaceChoice), default="largest", help="Who is dubbed.")
 @click.option("--box", type=Integers("X1,Y1,X2,Y2"), help="Where the face is; no detection.")
+@click.option(
+    "--face",
+    "chosen",
+    type=FACE_POINT,
+    multiple=True,
+    help="Dub this face alone in its shot; may be repeated.",
+)
+@click.option(
+    "--keep-original",
+    type=FILM_RANGE,
+    multiple=True,
+    help="Seconds whose picture stays as it is; may be repeated.",
+)
 @click.option("--pads", type=Integers("T,B,L,R"), help="Pixels added around each face.")
 @click.option("--detector", type=click.Choice(["auto", "centerface", "yunet"]), default="auto")
 @click.option("--blend", type=_choice(Blend), default="feather")
@@ -62,7 +82,8 @@ def _choice(kind: object) -> click.Choice[str]:
 def dub(
     *,
     video: Path,
-    audio: Path,
+    audio: Path | None,
+    timeline: Path | None,
     output: Path,
     network: str,
     checkpoint: Path | None,
@@ -76,7 +97,8 @@ def dub(
     **options: Any,
 ) -> None:
     """Dub a film: every speaking mouth follows the dialogue, all else stays as it is."""
-    chosen = DubOptions(box=None if box is None else Box(*box), **options)
+    clips, dialogues = _read_dialogues(audio, timeline)
+    chosen = DubOptions(box=None if box is None else Box(*box), timeline=clips, **options)
     display = choose_display(as_json=as_json)
     try:
         # Torch and OpenCV take a second to import; a mistyped option need not wait for them.
@@ -85,7 +107,8 @@ def dub(
 
         order = Order(
             source=video,
-            dialogue=audio,
+            dialogue=dialogues[0],
+            more_dialogues=dialogues[1:],
             output=output,
             options=chosen,
             network=choose_network(network, checkpoint, device, precision, display),
@@ -98,6 +121,16 @@ def dub(
     finally:
         display.close()
     _announce(report, output, display)
+
+
+def _read_dialogues(
+    audio: Path | None, timeline: Path | None
+) -> tuple[tuple[Clip, ...], tuple[Path, ...]]:
+    if audio is not None and timeline is None:
+        return (), (audio,)
+    if timeline is not None and audio is None:
+        return read_timeline(timeline)
+    raise click.UsageError("Give either --audio or --timeline.")
 
 
 def _announce(report: dict[str, Any], output: Path, display: Display) -> None:

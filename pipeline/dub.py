@@ -29,8 +29,8 @@ from pipeline.steps.tracking import track
 class Order:
     """One dub: what comes in, where it goes out, and how.
 
-    ``work_dir`` keeps the artifacts for later runs; None makes a folder beside the output and
-    removes it once the output is there.
+    ``more_dialogues`` are those of a timeline beyond the first. ``work_dir`` keeps the artifacts
+    for later runs; None makes a folder beside the output and removes it once the output is there.
     """
 
     source: Path
@@ -40,6 +40,7 @@ class Order:
     network: NetworkChoice
     detector: DetectorChoice
     work_dir: Path | None = None
+    more_dialogues: tuple[Path, ...] = ()
 
 
 def dub_film(order: Order, progress: Progress) -> Report:
@@ -57,7 +58,7 @@ def dub_film(order: Order, progress: Progress) -> Report:
     Raises:
         PipelineError: see :mod:`pipeline.errors`; the message is for the user.
     """
-    check_output(order.output, [order.source, order.dialogue])
+    check_output(order.output, [order.source, order.dialogue, *order.more_dialogues])
     inputs = Inputs(
         order.source,
         order.dialogue,
@@ -65,6 +66,7 @@ def dub_film(order: Order, progress: Progress) -> Report:
         order.options,
         order.network,
         order.detector,
+        more_dialogues=order.more_dialogues,
     )
     with _work_folder(order) as store, ResourceMeter(store.root) as meter:
         stages = _Stages(meter, progress)
@@ -92,6 +94,7 @@ def dub_film(order: Order, progress: Progress) -> Report:
                 store,
                 Silent().advance,
                 network,
+                order.more_dialogues,
             )
         report["source"]["path"] = str(order.source)
         report["dialogue"]["path"] = str(order.dialogue)

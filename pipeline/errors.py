@@ -7,6 +7,8 @@
     │   ├── UnreadableMediaError     missing, empty, not media, damaged
     │   ├── UnusableMediaError       readable, but cannot be dubbed: no picture, no sound …
     │   └── ParameterError           an option's value makes no sense for this input
+    │       ├── TimelineError            a time range: out of order, beyond the film …
+    │       └── FaceChoiceError          a chosen face is not where it was said to be
     ├── CheckpointError          weights missing, damaged, refused
     ├── OutputError              the output cannot be written or cannot hold a stream
     ├── StorageFullError         no space left; free some and start again
@@ -55,6 +57,18 @@ class ParameterError(InputError):
 
     code = "parameter_invalid"
     exit_status = 2
+
+
+class TimelineError(ParameterError):
+    """A time range makes no sense: empty, out of order, overlapping, or beyond the film."""
+
+    code = "timeline_invalid"
+
+
+class FaceChoiceError(ParameterError):
+    """There is no face where one was chosen."""
+
+    code = "face_choice_invalid"
 
 
 class CheckpointError(PipelineError):

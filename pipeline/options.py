@@ -1,11 +1,13 @@
 """What a dub may be told, with the defaults and why they are so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from pipeline.errors import ParameterError
+from pipeline.errors import FaceChoiceError, ParameterError, TimelineError
 from pipeline.geometry import Box
 
 SyncMode = Literal["cut_off", "loop", "bounce", "silence", "remap"]
@@ -25,6 +27,47 @@ DEFAULT_SYNC_MODE: SyncMode = "silence"
 
 
 @dataclass(frozen=True, slots=True)
+class FilmRange:
+    """A part of the film, half-open, in seconds from its first frame."""
+
+    start: Fraction
+    end: Fraction
+
+    def __str__(self) -> str:
+        return f"{float(self.start):g}-{float(self.end):g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Clip(FilmRange):
+    """A part of the film with the dialogue it is to have.
+
+    Attributes:
+        dialogue: which of the job's dialogues, counted from 0.
+        dialogue_start, dialogue_end: the part of it, in seconds; None goes on to its end. Where
+            it is shorter than the part of the film, silence follows; what is longer is cut.
+    """
+
+    dialogue: int = 0
+    dialogue_start: Fraction = Fraction(0)
+    dialogue_end: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        if self.dialogue < 0 or self.dialogue_start < 0:
+            raise TimelineError(f"{self}: the dialogue's own start must not be negative")
+        if self.dialogue_end is not None and self.dialogue_end <= self.dialogue_start:
+            raise TimelineError(f"{self}: its part of the dialogue ends before it starts")
+
+
+@dataclass(frozen=True, slots=True)
+class FacePoint:
+    """A point on the face that is to be dubbed: pixels of an upright frame, counted from 0."""
+
+    frame: int
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
 class DubOptions:
     """The choices that shape the output.
 
@@ -41,6 +84,12 @@ class DubOptions:
         crf, preset: as in x264 and x265; None chooses for the codec.
         language: ISO 639 tag of the dubbed track.
         keep_audio: whether the source's own audio tracks follow the dubbed one.
+        timeline: parts of the film with the dialogue of each. What none covers keeps picture and
+            sound, and the film keeps its length, whatever the sync mode; empty lays one dialogue
+            over the whole film.
+        keep_original: parts of the film whose picture stays as it is under the dialogue.
+        chosen: points on the faces to dub, one for each shot to be dubbed; empty leaves the choice
+            to ``faces``.
     """
 
     sync_mode: SyncMode = DEFAULT_SYNC_MODE
@@ -56,6 +105,9 @@ class DubOptions:
     language: str | None = None
     keep_audio: KeepAudio = "all"
     fps: Fraction = DEFAULT_FPS
+    timeline: tuple[Clip, ...] = ()
+    keep_original: tuple[FilmRange, ...] = ()
+    chosen: tuple[FacePoint, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.segment_seconds > 0:
@@ -66,6 +118,22 @@ class DubOptions:
             raise ParameterError("--box is empty: it is X1,Y1,X2,Y2 with X1 < X2 and Y1 < Y2")
         if not 1 <= self.fps <= 1000:
             raise ParameterError("--fps must be between 1 and 1000")
+        _check_ranges(self.timeline)
+        _check_ranges(self.keep_original)
+        if self.chosen and self.box is not None:
+            raise FaceChoiceError("give either the face's box or a point on it, not both")
+
+
+def _check_ranges(ranges: Sequence[FilmRange]) -> None:
+    """Raises TimelineError where they are empty, out of order or overlap."""
+    for each in ranges:
+        if not 0 <= each.start < each.end:
+            raise TimelineError(f"{each}: a time range starts at 0 or later and ends after it")
+    for before, after in pairwise(ranges):
+        if after.start < before.start:
+            raise TimelineError(f"{after} comes after {before}: put time ranges in order")
+        if after.start < before.end:
+            raise TimelineError(f"{after} overlaps {before}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Everything later stages read of the inputs is made here, as artifacts.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from pipeline.artifacts import Read, Store, artifact_key, sha256_of
-from pipeline.errors import InternalError
+from pipeline.artifacts import KeyPart, Read, Store, artifact_key, sha256_of
+from pipeline.errors import InternalError, TimelineError
 from pipeline.media.cutting import cut_segments
 from pipeline.media.info import MediaInfo, VideoInfo
 from pipeline.media.opening import check_regular_file
@@ -24,9 +24,11 @@ from pipeline.media.probe import probe, require_dialogue, require_source
 from pipeline.media.segments import Segment, plan_segments
 from pipeline.mel import write_mel
 from pipeline.networks import Sound
+from pipeline.options import Clip
 from pipeline.running.growth import telling_growth
 from pipeline.running.processes import Advance
-from pipeline.sound.dialogue import decode_waveform
+from pipeline.sound.assembly import FILM, Piece, lay_out, write_assembled
+from pipeline.sound.dialogue import choose_audio, decode_waveform
 from pipeline.sound.speech import detect_speech
 
 #: Raised when what the stage writes changes.
@@ -40,6 +42,9 @@ SOURCE_FILES = (MANIFEST_FILE, PLAN_FILE)
 #: What a dialogue's artifact holds.
 SOUND_FACTS_FILE, MEL_FILE, SPEECH_FILE = "facts.json", "mel.npy", "speech.npy"
 SOUND_FILES = (SOUND_FACTS_FILE, MEL_FILE, SPEECH_FILE)
+
+#: Between decoding and hearing.
+WAVEFORM_FILE = "waveform.npy"
 
 #: Samples handed to the speech detector at once, about a minute.
 _SPEECH_BLOCK = 1 << 20
@@ -68,6 +73,7 @@ class Manifest:
 
 
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
+_PIECES: TypeAdapter[tuple[Piece, ...]] = TypeAdapter(tuple[Piece, ...])
 
 
 @dataclass(frozen=True)
@@ -134,15 +140,17 @@ class Dialogue:
 
     Attributes:
         folder: the artifact; mel and speech may not have been fetched.
-        digest: sha256 of the input's bytes.
+        digest: sha256 of the input's bytes; of an assembled one, a name for all that it is made of.
         duration: seconds, counted in decoded samples.
         repaired: samples that were not numbers and were silenced.
+        pieces: what it is assembled from; empty where it is one sound from its start.
     """
 
     folder: Path
     digest: str
     duration: Fraction
     repaired: int
+    pieces: tuple[Piece, ...] = ()
 
     def sound(self) -> Sound:
         """What networks hear; the mel stays on disk and is read where it is looked at."""
@@ -155,7 +163,8 @@ class Dialogue:
     def load(cls, folder: Path) -> "Dialogue":
         """Read an artifact back."""
         facts = json.loads((folder / SOUND_FACTS_FILE).read_text())
-        return cls(folder, facts["digest"], Fraction(facts["duration"]), facts["repaired"])
+        pieces = _PIECES.validate_python(facts.get("pieces", ()))
+        return cls(folder, facts["digest"], Fraction(facts["duration"]), facts["repaired"], pieces)
 
 
 def source_key(digest: str, fps: Fraction, seconds: float) -> str:
@@ -174,6 +183,17 @@ def source_key(digest: str, fps: Fraction, seconds: float) -> str:
 def sound_key(digest: str) -> str:
     """Of a dialogue's artifact, by the sha256 of the input's bytes."""
     return artifact_key("sound", SOUND_VERSION, dialogue=digest)
+
+
+def assembled_key(source: str, dialogues: Sequence[str], clips: Sequence[Clip]) -> str:
+    """Of the artifact of a dialogue that is assembled, by the sha256 of all inputs' bytes."""
+    parts: list[KeyPart] = [
+        [str(c.start), str(c.end), c.dialogue, str(c.dialogue_start), str(c.dialogue_end)]
+        for c in clips
+    ]
+    return artifact_key(
+        "sound", SOUND_VERSION, source=source, dialogues=list[KeyPart](dialogues), clips=parts
+    )
 
 
 def prepare_source(
@@ -272,11 +292,81 @@ def prepare_dialogue(
     return Dialogue.load(store.path(key))
 
 
+def prepare_assembled(
+    source: Source,
+    paths: Sequence[Path],
+    clips: Sequence[Clip],
+    store: Store,
+    advance: Advance,
+    *,
+    digests: Sequence[str] | None = None,
+) -> Dialogue:
+    """Put a film's own sound and parts of dialogues together, and hear that.
+
+    Args:
+        source: the film; its ``info.path`` is read where it has sound.
+        paths: files with sound, by their numbers in ``clips``.
+        clips: what of them goes where.
+        store: where artifacts go.
+        advance: called with 0 as long as it goes on.
+        digests: sha256 of each of ``paths`` where they are known.
+
+    Raises:
+        UnreadableMediaError, UnusableMediaError: a file has no sound, and why.
+        TimelineError: a clip does not fit the film, or names a dialogue that is not there.
+    """
+    check_clips(source, clips, len(paths))
+    digests = digests or [sha256_of(path) for path in paths]
+    key = assembled_key(source.digest, digests, clips)
+    if not store.holds(Read(key, SOUND_FILES)):
+        for path in paths:
+            require_dialogue(probe(path))
+        pieces = lay_out(clips, source.plan.duration, _lead(source))
+        files = {FILM: source.info.path, **dict(enumerate(paths))}
+        with store.writing_folder(key) as folder, telling_growth(folder, advance):
+            facts = {
+                "digest": key,
+                "duration": str(source.plan.duration),
+                "repaired": 0,
+                "pieces": _PIECES.dump_python(pieces, mode="json"),
+            }
+            (folder / SOUND_FACTS_FILE).write_text(json.dumps(facts))
+            write_assembled(pieces, files, folder / WAVEFORM_FILE)
+            _listen(folder)
+    return Dialogue.load(store.path(key))
+
+
+def check_clips(source: Source, clips: Sequence[Clip], dialogues: int) -> None:
+    """Raises TimelineError where a clip does not fit the film or the dialogues."""
+    if source.manifest.is_pictures:
+        raise TimelineError("a timeline needs a film; pictures have no times of their own")
+    length = source.plan.duration
+    for clip in clips:
+        # Times that people copy from a player are rounded; half a frame is none.
+        if clip.end > length + 1 / source.plan.frame_rate:
+            raise TimelineError(f"{clip} ends after the film, which lasts {float(length):.3f} s")
+        if clip.dialogue >= dialogues:
+            raise TimelineError(f"{clip}: there is no dialogue {clip.dialogue}")
+
+
+def _lead(source: Source) -> Fraction | None:
+    """How much earlier than the picture the film's own sound starts, in seconds."""
+    if not source.info.audio:
+        return None
+    starts = choose_audio(source.info).start
+    return Fraction(0) if starts is None else source.plan.start - starts
+
+
 def _hear(path: Path, digest: str, folder: Path) -> None:
-    waveform = folder / "waveform.npy"
-    decoded = decode_waveform(path, waveform)
+    decoded = decode_waveform(path, folder / WAVEFORM_FILE)
     facts = {"digest": digest, "duration": str(decoded.duration), "repaired": decoded.repaired}
     (folder / SOUND_FACTS_FILE).write_text(json.dumps(facts))
+    _listen(folder)
+
+
+def _listen(folder: Path) -> None:
+    """Mel and speech of the waveform, which goes."""
+    waveform = folder / WAVEFORM_FILE
     samples = np.load(waveform, mmap_mode="r")
     write_mel(samples, folder / MEL_FILE)
     blocks = (samples[i : i + _SPEECH_BLOCK] for i in range(0, len(samples), _SPEECH_BLOCK))

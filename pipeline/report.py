@@ -1,17 +1,18 @@
 """The report beside the output: what was done to which frames, with what, and what it took."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from pipeline.artifacts import sha256_of
 from pipeline.errors import OutputError
+from pipeline.faces.linking import runs_of
 from pipeline.faces.tracks import Tracks
 from pipeline.options import DubOptions
 from pipeline.prepare import Dialogue, Source
@@ -22,6 +23,8 @@ Report = dict[str, Any]
 
 #: Raised when a field changes its meaning; added fields do not raise it.
 REPORT_VERSION = 1
+
+_OPTIONS: TypeAdapter[DubOptions] = TypeAdapter(DubOptions)
 
 
 def write_report(report: Mapping[str, Any], path: Path) -> None:
@@ -55,38 +58,59 @@ def describe_inputs(
         },
         "dialogue": {
             "path": dialogue_name,
-            "sha256": dialogue.digest,
+            # Of an assembled one each part has its own file; ``timeline`` names them.
+            "sha256": None if dialogue.pieces else dialogue.digest,
             "seconds": float(dialogue.duration),
             "samples_repaired": dialogue.repaired,
         },
     }
 
 
+def describe_timeline(dialogue_names: Sequence[str], options: DubOptions) -> Report:
+    """Which dialogue is heard where; nothing where one lies over the whole film."""
+    if not options.timeline:
+        return {}
+    clips = [
+        {
+            "start": float(clip.start),
+            "end": float(clip.end),
+            "dialogue": dialogue_names[clip.dialogue],
+            "dialogue_start": float(clip.dialogue_start),
+            "dialogue_end": None if clip.dialogue_end is None else float(clip.dialogue_end),
+        }
+        for clip in options.timeline
+    ]
+    return {"timeline": clips}
+
+
 def describe_choices(
     network: Mapping[str, Any], detector: str | None, options: DubOptions
 ) -> Report:
     """With what the film was dubbed, and how."""
-    plain = asdict(options)
-    plain["fps"] = str(options.fps)
+    plain = _OPTIONS.dump_python(options, mode="json")
     return {"network": dict(network), "detector": detector, "options": plain}
 
 
 def describe_frames(
-    tracks: Tracks, timeline: Timeline, kept_original: NDArray[np.bool_] | None = None
+    tracks: Tracks, timeline: Timeline, kept_original: Mapping[str, NDArray[np.bool_]]
 ) -> Report:
     """Frames in and out, and per shot of the source what was done and why.
 
     Args:
         tracks: who is dubbed where.
         timeline: which source frame is shown when.
-        kept_original: (frames,) the frames of the output where somebody ordered the original to be
-            kept; None where nobody did.
+        kept_original: by the reason, (frames,) the frames of the output where the original is kept
+            whoever speaks.
     """
     total = len(timeline)
-    kept = np.zeros(total, bool) if kept_original is None else kept_original
+    kept = np.any([np.zeros(total, bool), *kept_original.values()], axis=0)
     has_face = np.array([bool(tracks.faces_at(i)) for i in timeline.source_index.tolist()], bool)
     dubbed = int((has_face & ~kept).sum())
-    edges = np.flatnonzero(np.diff(kept, prepend=False, append=False)).tolist()
+    ranges = [
+        {"start": start, "end": end, "reason": reason}
+        for reason, flags in kept_original.items()
+        for start, end in runs_of(flags)
+    ]
     return {
         "frames": {
             "in": tracks.frame_count,
@@ -94,9 +118,7 @@ def describe_frames(
             "dubbed": dubbed,
             "passed_through": total - dubbed,
         },
-        "kept_original": [
-            {"start": start, "end": end} for start, end in zip(edges[::2], edges[1::2], strict=True)
-        ],
+        "kept_original": sorted(ranges, key=lambda each: (each["start"], each["end"])),
         "shots": tracks.describe(),
     }
 

@@ -25,6 +25,8 @@ class Reason(IntEnum):
     TOO_SMALL = 11
     MOUTH_OUT = 12
     CUT = 13
+    KEPT = 14
+    UNCHOSEN = 15
 
     @property
     def passes(self) -> bool:
@@ -46,6 +48,8 @@ _WORDS = {
     Reason.TOO_SMALL: "face too small",
     Reason.MOUTH_OUT: "mouth out of frame",
     Reason.CUT: "face cut by the frame",
+    Reason.KEPT: "original kept",
+    Reason.UNCHOSEN: "not the chosen face",
 }
 
 #: Networks generate 96×96; on a face smaller than this nobody sees a mouth move.
@@ -98,7 +102,7 @@ def find_reasons(
         (Reason.TOO_SMALL, path.boxes[:, 3] - path.boxes[:, 1] < MIN_FACE_HEIGHT),
         (Reason.MOUTH_OUT, _is_mouth_out(path, width, height)),
     ):
-        reasons[_steady(flags, steady)] = reason
+        reasons[steadied(flags, steady)] = reason
     reasons[~path.present] = Reason.LOST
     return reasons
 
@@ -147,7 +151,7 @@ def _is_mouth_out(path: Path, width: int, height: int) -> Flags:
     return np.asarray(((corners < low) | (corners > high)).any(axis=(1, 2)))
 
 
-def _steady(flags: Flags, shortest: int) -> Flags:
+def steadied(flags: Flags, shortest: int) -> Flags:
     """Close gaps shorter than that many frames, then drop runs that are shorter."""
     steady = flags.copy()
     for value in (False, True):

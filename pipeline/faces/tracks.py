@@ -15,14 +15,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import ParameterError
+from pipeline.errors import FaceChoiceError, ParameterError
+from pipeline.faces.choosing import Chosen, choose_faces
 from pipeline.faces.doubts import MIN_FACE_HEIGHT, Reason, find_reasons
 from pipeline.faces.linking import Path, link_shot
 from pipeline.faces.looks import SegmentFaces
 from pipeline.faces.shots import decide_cuts, join_distances
 from pipeline.geometry import Box
+from pipeline.options import FaceChoice
 
-FaceChoice = Literal["largest", "all"]
 Pads = tuple[int, int, int, int]
 What = Literal["dubbed", "doubtful", "passed through"]
 
@@ -139,6 +140,15 @@ class Tracks:
         parts = sorted((part for part in kept if len(part.boxes)), key=_track_start)
         return replace(self, tracks=tuple(parts))
 
+    def passing(self, start: int, end: int, reason: Reason) -> "Tracks":
+        """The same, with all faces in the frames [start, end) left as they are for a reason."""
+        tracks = []
+        for track in self.tracks:
+            reasons = track.reasons.copy()
+            reasons[max(0, start - track.start) : max(0, end - track.start)] = reason
+            tracks.append(replace(track, reasons=reasons))
+        return replace(self, tracks=tuple(tracks))
+
     def shot_range(self, shot: int) -> tuple[int, int]:
         """The frames [start, end) of a shot."""
         ends = (*self.shot_starts[1:], self.frame_count)
@@ -225,6 +235,7 @@ def track_faces(
     frame_rate: Fraction,
     choice: FaceChoice = "largest",
     pads: Pads | None = None,
+    chosen: Chosen | None = None,
 ) -> Tracks:
     """Decide who is dubbed where.
 
@@ -234,6 +245,10 @@ def track_faces(
         choice: the most prominent face of each shot, or every face.
         pads: pixels added to a detector's box at the top, bottom, left and right, as the original
             script takes them; None adds what the networks were trained with, at the bottom.
+        chosen: who, in place of ``choice``; all others pass.
+
+    Raises:
+        FaceChoiceError: no face is where one was chosen.
     """
     pieces = sorted(segments, key=lambda piece: piece.start)
     if not pieces:
@@ -244,6 +259,8 @@ def track_faces(
     looks = sorted((look for piece in pieces for look in piece.looks), key=lambda k: k.frame)
     look_frames = [look.frame for look in looks]
     starts = [0, *cuts]
+    if chosen is not None:
+        chosen.check(frame_count)
     faces_seen: list[int] = []
     tracks: list[Track] = []
     for start, end in zip(starts, [*cuts, frame_count], strict=True):
@@ -251,10 +268,14 @@ def track_faces(
         paths = link_shot(inside, start, end, frame_rate)
         faces_seen.append(len(paths))
         reasons = [find_reasons(path, width, height, frame_rate) for path in paths]
-        tracks.extend(
-            _finish(paths[i], reasons[i], width, height, pads)
-            for i in _choose(paths, reasons, choice)
-        )
+        if chosen is None:
+            dubbed = choose_faces(paths, reasons, choice)
+        else:
+            dubbed = range(len(paths))
+            reasons = chosen.narrow(paths, reasons, start, end, frame_rate)
+        tracks.extend(_finish(paths[i], reasons[i], width, height, pads) for i in dubbed)
+    if chosen is not None and chosen.boxes is not None:
+        _require_chosen(tracks)
     tracks.sort(key=_track_start)
     return Tracks(frame_count, tuple(starts), tuple(faces_seen), tuple(tracks))
 
@@ -289,21 +310,9 @@ def estimate_landmarks(box: Box) -> npt.NDArray[np.float32]:
     return np.array([box.x1, box.y1], np.float32) + CANONICAL_LANDMARKS * size
 
 
-def _choose(
-    paths: Sequence[Path], reasons: Sequence[npt.NDArray[np.uint8]], choice: FaceChoice
-) -> list[int]:
-    """Which paths of a shot are dubbed."""
-    weights = [_prominence(path, why) for path, why in zip(paths, reasons, strict=True)]
-    if choice == "all" or not weights:
-        return list(range(len(paths)))
-    return [max(range(len(paths)), key=lambda i: (weights[i], -paths[i].start))]
-
-
-def _prominence(path: Path, reasons: npt.NDArray[np.uint8]) -> float:
-    """Median area × frames in which it can be dubbed × mean score."""
-    sides = path.boxes[:, 2:] - path.boxes[:, :2]
-    dubbed = reasons < Reason.LOST
-    return float(np.median(sides.prod(axis=1)) * dubbed.sum() * path.scores.mean())
+def _require_chosen(tracks: Sequence[Track]) -> None:
+    if not any((track.reasons < Reason.LOST).any() for track in tracks):
+        raise FaceChoiceError("no face of the film lies in the boxes that say who is dubbed")
 
 
 def _finish(

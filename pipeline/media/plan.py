@@ -49,6 +49,26 @@ class SourcePlan:
     def __len__(self) -> int:
         return len(self.pts)
 
+    @property
+    def start(self) -> Fraction:
+        """When the first frame is shown, in seconds of the file's own clock."""
+        return int(self.pts[0]) * self.time_base
+
+    @property
+    def duration(self) -> Fraction:
+        """From the first frame's start to the last one's end, in seconds."""
+        return (self.end - int(self.pts[0])) * self.time_base
+
+    def frames_between(self, start: Fraction, end: Fraction) -> tuple[int, int]:
+        """The frames [first, last) that start in a part of the film.
+
+        Args:
+            start, end: of the part, half-open, in seconds from the first frame.
+        """
+        ticks = [int(self.pts[0]) - int(-at // self.time_base) for at in (start, end)]
+        first, last = np.searchsorted(self.pts, ticks).tolist()
+        return first, last
+
     def number(self, pts: int) -> int:
         """The number of the frame that is shown at that time."""
         return max(0, int(np.searchsorted(self.pts, pts, side="right")) - 1)

@@ -6,7 +6,7 @@ cannot drift apart. Sound is never held whole: a two-hour film passes in blocks.
 
 import math
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -39,7 +39,7 @@ BITRATE_PER_CHANNEL = 96_000
 AAC_RATES = frozenset(
     (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 )
-_FALLBACK_RATE = 48_000
+FALLBACK_RATE = 48_000
 
 #: AAC's own channel configurations; another count becomes stereo.
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
@@ -90,16 +90,31 @@ def decode_waveform(path: Path, out: Path, *, timeout: float | None = None) -> W
         UnusableMediaError: no sound, or not one sample of it.
         ToolError, StorageFullError, OutputError.
     """
-    decoder = _Decoder(path, timeout=timeout)
+    decoder = Decoder(path, timeout=timeout)
+    written = write_blocks(_resampled(decoder), out)
+    return Waveform(out, written, decoder.duration, decoder.repaired)
+
+
+def write_blocks(blocks: Iterable[Samples], out: Path) -> int:
+    """Write ``(samples,)`` blocks into one ``.npy`` that can be mapped; returns its length.
+
+    Raises:
+        StorageFullError, OutputError: it cannot be written.
+    """
     written = 0
     with writing_errors(out), out.open("wb") as file:
         _write_npy_header(file, 0)
-        for block in _resampled(decoder):
+        for block in blocks:
             file.write(block.tobytes())
             written += len(block)
         file.seek(0)
         _write_npy_header(file, written)
-    return Waveform(out, written, decoder.duration, decoder.repaired)
+    return written
+
+
+def decode_resampled(path: Path) -> Iterator[Samples]:
+    """A file's default sound as :func:`decode_waveform` has it, block by block; errors too."""
+    return _resampled(Decoder(path))
 
 
 def write_waveform(path: Path, out: Path, *, timeout: float | None = None) -> Fraction:
@@ -107,7 +122,7 @@ def write_waveform(path: Path, out: Path, *, timeout: float | None = None) -> Fr
 
     Errors as in :func:`decode_waveform`.
     """
-    decoder = _Decoder(path, timeout=timeout)
+    decoder = Decoder(path, timeout=timeout)
     with writing_errors(out), out.open("wb") as raw, wave.open(raw, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -141,9 +156,29 @@ def encode_dialogue(
         Samples a channel that a player hears.
     """
     source = choose_audio(probe(path))
-    rate = source.sample_rate if source.sample_rate in AAC_RATES else _FALLBACK_RATE
+    rate = source.sample_rate if source.sample_rate in AAC_RATES else FALLBACK_RATE
     channels = source.channels if source.channels in AAC_LAYOUTS else 2
-    decoder = _Decoder(path, channels=channels, rate=rate, timeout=timeout)
+    decoder = Decoder(path, channels=channels, rate=rate, timeout=timeout)
+    return encode_blocks(
+        decoder.blocks(),
+        out,
+        duration,
+        rate=rate,
+        channels=channels,
+        bitrate_per_channel=bitrate_per_channel,
+    )
+
+
+def encode_blocks(
+    blocks: Iterator[Samples],
+    out: Path,
+    duration: Fraction,
+    *,
+    rate: int,
+    channels: int,
+    bitrate_per_channel: int = BITRATE_PER_CHANNEL,
+) -> int:
+    """As :func:`encode_dialogue`, of interleaved samples at one of AAC_RATES and AAC_LAYOUTS."""
     samples = round(duration * rate)
     with (
         writing_errors(out),
@@ -151,7 +186,7 @@ def encode_dialogue(
     ):
         stream = muxer.add_stream("aac", rate=rate, layout=AAC_LAYOUTS[channels])
         stream.bit_rate = min(bitrate_per_channel, 5 * rate) * channels
-        _encode(muxer, stream, _exactly(decoder.blocks(), samples, channels), rate, channels)
+        _encode(muxer, stream, _exactly(blocks, samples, channels), rate, channels)
     return samples
 
 
@@ -185,7 +220,7 @@ def _exactly(blocks: Iterator[Samples], samples: int, channels: int) -> Iterator
         missing -= BLOCK_SAMPLES * channels
 
 
-class _Decoder:
+class Decoder:
     """ffmpeg's decoder as blocks of interleaved float32, made finite, and counted.
 
     Channels are the source's, two at most, unless asked otherwise. ``repaired`` and ``duration``
@@ -198,7 +233,7 @@ class _Decoder:
         *,
         channels: int | None = None,
         rate: int | None = None,
-        timeout: float | None,
+        timeout: float | None = None,
     ) -> None:
         info = probe(path)
         self.audio = choose_audio(info)
@@ -247,7 +282,7 @@ class _Decoder:
         return argv
 
 
-def _resampled(decoder: _Decoder) -> Iterator[Samples]:
+def _resampled(decoder: Decoder) -> Iterator[Samples]:
     """Mono blocks at WAVEFORM_RATE; ceil(duration × WAVEFORM_RATE) samples in all.
 
     soxr in process, not ffmpeg's resampler: not every ffmpeg has soxr built in, and what the

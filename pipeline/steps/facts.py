@@ -63,6 +63,8 @@ class Prepared:
         frames: of the source, as its packets promise them.
         frame_rate: of the source, on average.
         source_seconds, dialogue_seconds: their lengths.
+        more_dialogue_names: of the dialogues a timeline has beyond the first.
+        boxes_key: artifact of the boxes that say who is dubbed; None where there are none.
     """
 
     options: DubOptions
@@ -77,6 +79,8 @@ class Prepared:
     frame_rate: Fraction
     source_seconds: float
     dialogue_seconds: float
+    more_dialogue_names: tuple[str, ...] = ()
+    boxes_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ def load_layout(
     dialogue = Dialogue.load(store.path(prepared.sound_key))
     # One picture can only be held; "the shorter of both" would be a single frame.
     mode = "loop" if source.manifest.is_still else prepared.options.sync_mode
-    timeline = build_timeline(source.plan, dialogue.duration, mode)
+    # Under a timeline the film keeps its length, also where it lost frames in decoding.
+    seconds = source.plan.duration if prepared.options.timeline else dialogue.duration
+    timeline = build_timeline(source.plan, seconds, mode)
     tracks = Tracks.load(folder / TRACKS_FILE)
     return RenderTask(source, dialogue, tracks, timeline, prepared.options)

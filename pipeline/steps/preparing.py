@@ -1,13 +1,14 @@
 """The prepare step: inputs in, their artifacts and the detect steps out."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from pipeline.artifacts import Read, Store, sha256_of
 from pipeline.detect import DetectTask
-from pipeline.errors import CheckpointError
+from pipeline.errors import CheckpointError, TimelineError
+from pipeline.faces.choosing import prepare_boxes
 from pipeline.media.info import MediaInfo
 from pipeline.media.opening import one_line
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
@@ -18,6 +19,8 @@ from pipeline.prepare import (
     SOURCE_FILES,
     Dialogue,
     Source,
+    assembled_key,
+    prepare_assembled,
     prepare_dialogue,
     prepare_source,
     sound_key,
@@ -39,6 +42,10 @@ class Inputs:
             have the same by name and digest.
         source_sha256, dialogue_sha256: where they are known already. A file whose artifact is held
             need not exist if they are.
+        more_dialogues: those of a timeline beyond the first.
+        more_sha256: of each of them, if ``dialogue_sha256`` is given.
+        face_boxes: a JSON file with the box of the face to dub for each frame; see
+            :mod:`pipeline.faces.choosing`.
     """
 
     source: Path
@@ -49,22 +56,32 @@ class Inputs:
     detector: DetectorChoice
     source_sha256: str | None = None
     dialogue_sha256: str | None = None
+    more_dialogues: tuple[Path, ...] = ()
+    more_sha256: tuple[str, ...] = ()
+    face_boxes: Path | None = None
 
 
-def input_keys(options: DubOptions, source_sha256: str, dialogue_sha256: str) -> tuple[Read, Read]:
+def input_keys(
+    options: DubOptions, source_sha256: str, dialogue_sha256: str, more_sha256: Sequence[str] = ()
+) -> tuple[Read, Read]:
     """What ``prepare`` will write for these inputs; and what it reads of it where it is held.
 
     Args:
         options: how the job is to be dubbed.
         source_sha256: of the source, one file.
         dialogue_sha256: of the dialogue.
+        more_sha256: of those a timeline has beyond it.
 
     Returns:
         The source's and the dialogue's artifact.
     """
+    if options.timeline:
+        sound = assembled_key(source_sha256, (dialogue_sha256, *more_sha256), options.timeline)
+    else:
+        sound = sound_key(dialogue_sha256)
     return (
         Read(source_key(source_sha256, options.fps, options.segment_seconds), SOURCE_FILES),
-        Read(sound_key(dialogue_sha256), (SOUND_FACTS_FILE,)),
+        Read(sound, (SOUND_FACTS_FILE,)),
     )
 
 
@@ -75,8 +92,8 @@ def prepare(
 
     Args:
         inputs: what comes in.
-        store: where artifacts go: all files of ``source_key`` and ``sound_key`` are in it
-            afterwards, but for those held.
+        store: where artifacts go: all files of ``source_key``, ``sound_key`` and ``boxes_key`` are
+            in it afterwards, but for those held.
         advance: called with 0 as long as it goes on; frames are not counted yet.
         held: keys of whole artifacts that are kept elsewhere and are not to be made again; what is
             read of them must be in the store (see :func:`input_keys`).
@@ -95,7 +112,9 @@ def prepare(
     check_quality(options.crf, options.preset)
     network = describe_choice(inputs.network)
     source = _prepare_source(inputs, store, advance, held)
-    dialogue = _prepare_dialogue(inputs, store, advance, held)
+    _check_ranges(source, options)
+    dialogue = _prepare_dialogue(inputs, source, store, advance, held)
+    boxes = None if inputs.face_boxes is None else prepare_boxes(inputs.face_boxes, store)
     detector = inputs.detector if options.box is None else None
     prepared = Prepared(
         options=options,
@@ -110,6 +129,8 @@ def prepare(
         frame_rate=source.plan.frame_rate,
         source_seconds=float(source.info.duration or 0),
         dialogue_seconds=float(dialogue.duration),
+        more_dialogue_names=tuple(path.name for path in inputs.more_dialogues),
+        boxes_key=boxes,
     )
     task = DetectTask(source, detector, store)
     return prepared, tuple(
@@ -169,10 +190,29 @@ def _prepare_source(
 
 
 def _prepare_dialogue(
-    inputs: Inputs, store: Store, advance: Advance, held: Collection[str]
+    inputs: Inputs, source: Source, store: Store, advance: Advance, held: Collection[str]
 ) -> Dialogue:
-    digest = inputs.dialogue_sha256
-    if digest is not None and (key := sound_key(digest)) in held:
-        store.require(Read(key, (SOUND_FACTS_FILE,)))
-        return Dialogue.load(store.path(key))
-    return prepare_dialogue(inputs.dialogue, store, advance, digest=digest)
+    options, digest = inputs.options, inputs.dialogue_sha256
+    if digest is not None:
+        _, read = input_keys(options, source.digest, digest, inputs.more_sha256)
+        if read.key in held:
+            store.require(read)
+            return Dialogue.load(store.path(read.key))
+    if not options.timeline:
+        return prepare_dialogue(inputs.dialogue, store, advance, digest=digest)
+    return prepare_assembled(
+        source,
+        (inputs.dialogue, *inputs.more_dialogues),
+        options.timeline,
+        store,
+        advance,
+        digests=None if digest is None else (digest, *inputs.more_sha256),
+    )
+
+
+def _check_ranges(source: Source, options: DubOptions) -> None:
+    """Raises TimelineError where a range cannot be of this film."""
+    for each in options.keep_original:
+        if each.start >= source.plan.duration:
+            length = float(source.plan.duration)
+            raise TimelineError(f"{each} starts after the film, which lasts {length:.3f} s")

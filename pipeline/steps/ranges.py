@@ -1,10 +1,13 @@
 """The output in ranges: how it is divided, what determines each, and what rendering it reads."""
 
 import hashlib
+import itertools
 
 import numpy as np
 
 from pipeline.artifacts import KeyPart, Read, artifact_key
+from pipeline.media.plan import SourcePlan
+from pipeline.options import DubOptions
 from pipeline.prepare import SOUND_FILES
 from pipeline.render import RenderTask
 from pipeline.steps.facts import RENDER_VERSION, Prepared, RenderStep
@@ -33,6 +36,20 @@ def divide(task: RenderTask) -> list[tuple[int, int]]:
     starts |= set(range(same, total, length)) | {0}
     ordered = sorted(starts)
     return list(zip(ordered, [*ordered[1:], total], strict=True))
+
+
+def kept_frames(plan: SourcePlan, options: DubOptions) -> dict[str, list[tuple[int, int]]]:
+    """By the reason, source frames [start, end) whose picture is to stay as it is."""
+    ordered = [plan.frames_between(each.start, each.end) for each in options.keep_original]
+    kept = {"ordered": ordered, "no clip covers it": []}
+    if options.timeline:
+        covered = [plan.frames_between(clip.start, clip.end) for clip in options.timeline]
+        edges = [0, *itertools.chain(*covered), len(plan)]
+        kept["no clip covers it"] = list(zip(edges[::2], edges[1::2], strict=True))
+    return {
+        reason: [(start, end) for start, end in ranges if start < end]
+        for reason, ranges in kept.items()
+    }
 
 
 def _plan_range(

@@ -1,7 +1,7 @@
 """The stitch step: rendered ranges, dialogue and the source's other streams become the output."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from pipeline.report import (
     describe_frames,
     describe_inputs,
     describe_output,
+    describe_timeline,
 )
 from pipeline.running.growth import telling_growth
 from pipeline.running.processes import Advance
+from pipeline.sound.assembly import FILM, encode_assembled
 from pipeline.sound.dialogue import encode_dialogue
 from pipeline.steps.facts import (
     SEGMENT_FILE,
@@ -32,7 +34,7 @@ from pipeline.steps.facts import (
     render_key,
 )
 from pipeline.steps.layout import load_layout
-from pipeline.steps.ranges import plan_ranges, segments_shown
+from pipeline.steps.ranges import kept_frames, plan_ranges, segments_shown
 from pipeline.stitch import Timing
 from pipeline.stitch import stitch as stitch_segments
 
@@ -47,6 +49,7 @@ def stitch(
     store: Store,
     advance: Advance,
     network: NetworkFacts | None = None,
+    more_dialogues: Sequence[Path] = (),
 ) -> Report:
     """Join all ranges, mux, verify.
 
@@ -63,6 +66,7 @@ def stitch(
         advance: told of frames copied for ranges without an artifact, and called with 0, from
             threads, as long as it goes on.
         network: as the render steps told of it, for the report.
+        more_dialogues: those of a timeline beyond the first.
 
     Returns:
         The report, but for ``timings``, ``peak_memory_bytes`` and ``peak_disk_bytes``; its paths
@@ -82,7 +86,11 @@ def stitch(
     timing = Timing(task.timeline.pts, task.timeline.end, task.source.plan.time_base)
     with _scratch(store, output, advance) as folder:
         track = folder / "dialogue.m4a"
-        encode_dialogue(dialogue, track, timing.duration_seconds)
+        if task.dialogue.pieces:
+            files = {FILM: source, **dict(enumerate((dialogue, *more_dialogues)))}
+            encode_assembled(task.dialogue.pieces, files, track, timing.duration_seconds)
+        else:
+            encode_dialogue(dialogue, track, timing.duration_seconds)
         facts = stitch_segments(
             [store.path(key) / SEGMENT_FILE for key in keys],
             timing,
@@ -94,10 +102,12 @@ def stitch(
             language=options.language,
         )
     kept = _kept_original(task, tracked, dict(zip(keys, steps, strict=True)))
+    names = (prepared.dialogue_name, *prepared.more_dialogue_names)
     return {
         **describe_inputs(task.source, prepared.source_name, task.dialogue, prepared.dialogue_name),
         **describe_output(prepared.output_name, output),
         **describe_choices(asdict(network or prepared.network), prepared.detector, options),
+        **describe_timeline(names, options),
         **facts,
         **describe_frames(task.tracks, task.timeline, kept),
     }
@@ -142,14 +152,18 @@ def _complete(
 
 def _kept_original(
     task: RenderTask, tracked: Tracked, ranges: Mapping[str, RenderStep]
-) -> NDArray[np.bool_]:
-    """(frames,) where somebody ordered the original to be kept, by detect or by render step."""
-    unseen = np.zeros(len(task.source.plan), bool)
-    for index in tracked.kept_original:
-        segment = task.source.segments[index]
-        unseen[segment.start : segment.end] = True
-    kept: NDArray[np.bool_] = unseen[task.timeline.source_index]
+) -> dict[str, NDArray[np.bool_]]:
+    """(frames,) where the original is kept, by the reason: its segment's or range's step, or so."""
+    segments = [task.source.segments[index] for index in tracked.kept_original]
+    frames = {"its step was given up": [(s.start, s.end) for s in segments]}
+    frames |= kept_frames(task.source.plan, task.options)
+    kept = {}
+    for reason, parts in frames.items():
+        flags = np.zeros(len(task.source.plan), bool)
+        for start, end in parts:
+            flags[start:end] = True
+        kept[reason] = flags[task.timeline.source_index]
     for key, step in ranges.items():
         if step.dubbed is not None and key == render_key(step, None, untouched=True):
-            kept[step.start : step.end] = True
+            kept["its step was given up"][step.start : step.end] = True
     return kept

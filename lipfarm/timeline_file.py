@@ -1,0 +1,67 @@
+"""A timeline as JSON: the ``segments`` of an order, with sound files in place of inputs."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+
+from pipeline.errors import TimelineError, UnreadableMediaError
+from pipeline.options import Clip
+
+#: As written: 12.345 is exactly 12345/1000.
+_Seconds = Annotated[Fraction, BeforeValidator(str)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+class _AudioInput(_Strict):
+    refId: str  # noqa: N815 -- as an order has it
+    startTime: _Seconds = Fraction(0)  # noqa: N815
+    endTime: _Seconds | None = None  # noqa: N815
+
+
+class _Segment(_Strict):
+    startTime: _Seconds  # noqa: N815
+    endTime: _Seconds  # noqa: N815
+    audioInput: _AudioInput  # noqa: N815
+
+
+_SEGMENTS: TypeAdapter[list[_Segment]] = TypeAdapter(list[_Segment])
+
+
+def read_timeline(path: Path) -> tuple[tuple[Clip, ...], tuple[Path, ...]]:
+    """The clips of a timeline, and the sound files they name.
+
+    Args:
+        path: JSON, ``[{"startTime", "endTime", "audioInput": {"refId", "startTime", "endTime"}}]``
+            in seconds; ``refId`` is a sound file, seen from the folder the JSON is in.
+
+    Raises:
+        UnreadableMediaError: there is no such file.
+        TimelineError: it is no timeline.
+    """
+    try:
+        segments = _SEGMENTS.validate_json(path.read_bytes())
+    except OSError as error:
+        raise UnreadableMediaError(f"{path}: {error.strerror}") from error
+    except ValidationError as error:
+        mistake: Any = error.errors()[0]
+        where = ".".join(str(part) for part in mistake["loc"])
+        raise TimelineError(f"{path}: {where}: {mistake['msg']}") from None
+    if not segments:
+        raise TimelineError(f"{path}: holds no segment")
+    names = list(dict.fromkeys(segment.audioInput.refId for segment in segments))
+    clips = tuple(
+        Clip(
+            segment.startTime,
+            segment.endTime,
+            names.index(segment.audioInput.refId),
+            segment.audioInput.startTime,
+            segment.audioInput.endTime,
+        )
+        for segment in segments
+    )
+    return clips, tuple(path.parent / name for name in names)

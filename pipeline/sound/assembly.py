@@ -1,0 +1,228 @@
+"""One dialogue from several sounds: the film's own, and parts of others where it is dubbed.
+
+Each sound is decoded once from its start, in blocks, as a whole dialogue is; so positions are
+counted in samples and nothing is held whole. Where two meet, the one fades out and the other fades
+in, as a cut within a wave clicks.
+"""
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pipeline.media.probe import probe
+from pipeline.options import Clip
+from pipeline.sound.dialogue import (
+    AAC_LAYOUTS,
+    AAC_RATES,
+    BLOCK_SAMPLES,
+    FALLBACK_RATE,
+    WAVEFORM_RATE,
+    Decoder,
+    Samples,
+    choose_audio,
+    decode_resampled,
+    encode_blocks,
+    write_blocks,
+)
+
+#: Stands for the film's own sound among the files of pieces, and for silence.
+FILM: Final = -1
+SILENCE: Final = -2
+
+#: Of each side of a join: together ten milliseconds, too short to be heard as a pause.
+FADE_SECONDS: Final = Fraction(1, 200)
+
+#: Makes a sound's blocks anew, each (samples, channels).
+_Blocks = Callable[[], Iterator[Samples]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What is heard in a part of the film. All times are seconds.
+
+    Attributes:
+        file: FILM, SILENCE or the number of a dialogue.
+        start, end: the part of the film, half-open.
+        offset: where in the file's sound it begins; before its first sample there is silence.
+    """
+
+    file: int
+    start: Fraction
+    end: Fraction
+    offset: Fraction = Fraction(0)
+
+
+def lay_out(clips: Sequence[Clip], seconds: Fraction, lead: Fraction | None) -> tuple[Piece, ...]:
+    """The pieces of a whole film, without gap or overlap.
+
+    Args:
+        clips: in order, within the film.
+        seconds: length of the film.
+        lead: how much earlier than the picture the film's own sound starts; None where it has none.
+    """
+    pieces: list[Piece] = []
+    position = Fraction(0)
+    for clip in clips:
+        pieces.append(_own(position, clip.start, lead))
+        pieces += _dubbed(clip, min(clip.end, seconds))
+        position = clip.end
+    pieces.append(_own(position, seconds, lead))
+    return _joined(piece for piece in pieces if piece.start < piece.end)
+
+
+def _own(start: Fraction, end: Fraction, lead: Fraction | None) -> Piece:
+    if lead is None:
+        return Piece(SILENCE, start, end)
+    return Piece(FILM, start, end, start + lead)
+
+
+def _dubbed(clip: Clip, end: Fraction) -> Iterator[Piece]:
+    until = end
+    if clip.dialogue_end is not None:
+        until = min(end, clip.start + clip.dialogue_end - clip.dialogue_start)
+    yield Piece(clip.dialogue, clip.start, until, clip.dialogue_start)
+    yield Piece(SILENCE, until, end)
+
+
+def _joined(pieces: Iterator[Piece]) -> tuple[Piece, ...]:
+    """Neighbours that go on in the same file are one: there is no join to be heard."""
+    joined: list[Piece] = []
+    for piece in pieces:
+        before = joined[-1] if joined else None
+        if (
+            before
+            and before.file == piece.file
+            and before.offset - before.start == (piece.offset - piece.start)
+        ):
+            joined[-1] = replace(before, end=piece.end)
+        else:
+            joined.append(piece)
+    return tuple(joined)
+
+
+def write_assembled(pieces: Sequence[Piece], files: Mapping[int, Path], out: Path) -> None:
+    """What the networks hear, as :func:`pipeline.sound.dialogue.decode_waveform` writes it.
+
+    Args:
+        pieces: of the whole film.
+        files: by the numbers in the pieces.
+        out: the ``.npy`` to write.
+
+    Raises:
+        UnusableMediaError: a file has no sound.
+        ToolError, StorageFullError, OutputError.
+    """
+    sounds = {number: _mono(path) for number, path in _used(pieces, files)}
+    write_blocks((b.ravel() for b in _assemble(pieces, sounds, WAVEFORM_RATE, 1)), out)
+
+
+def encode_assembled(
+    pieces: Sequence[Piece], files: Mapping[int, Path], out: Path, duration: Fraction
+) -> int:
+    """The track people hear; as :func:`pipeline.sound.dialogue.encode_dialogue` in all else.
+
+    Rate and channels are the greatest of all sounds, so that the film's own loses nothing.
+    """
+    used = dict(_used(pieces, files))
+    heard = [choose_audio(probe(path)) for path in used.values()]
+    rate = max((a.sample_rate for a in heard if a.sample_rate in AAC_RATES), default=FALLBACK_RATE)
+    channels = max((a.channels for a in heard if a.channels in AAC_LAYOUTS), default=2)
+    sounds = {number: _interleaved(path, channels, rate) for number, path in used.items()}
+    blocks = (block.ravel() for block in _assemble(pieces, sounds, rate, channels))
+    return encode_blocks(blocks, out, duration, rate=rate, channels=channels)
+
+
+def _used(pieces: Sequence[Piece], files: Mapping[int, Path]) -> list[tuple[int, Path]]:
+    return [(n, files[n]) for n in sorted({p.file for p in pieces}) if n != SILENCE]
+
+
+def _mono(path: Path) -> _Blocks:
+    def blocks() -> Iterator[Samples]:
+        for block in decode_resampled(path):
+            yield block.reshape(-1, 1)
+
+    return blocks
+
+
+def _interleaved(path: Path, channels: int, rate: int) -> _Blocks:
+    def blocks() -> Iterator[Samples]:
+        for block in Decoder(path, channels=channels, rate=rate).blocks():
+            yield block.reshape(-1, channels)
+
+    return blocks
+
+
+def _assemble(
+    pieces: Sequence[Piece], sounds: Mapping[int, _Blocks], rate: int, channels: int
+) -> Iterator[Samples]:
+    """Blocks (samples, channels) of the whole film."""
+    with contextlib.ExitStack() as stack:
+        readers = {n: stack.enter_context(_Reader(blocks)) for n, blocks in sounds.items()}
+        for number, piece in enumerate(pieces):
+            first, last = round(piece.start * rate), round(piece.end * rate)
+            at, count = round(piece.offset * rate), last - first
+            fade = min(round(FADE_SECONDS * rate), count // 2)
+            rises, falls = fade if number else 0, fade if number < len(pieces) - 1 else 0
+            for done in range(0, count, BLOCK_SAMPLES):
+                block = np.zeros((min(BLOCK_SAMPLES, count - done), channels), np.float32)
+                if piece.file != SILENCE:
+                    readers[piece.file].read(at + done, block)
+                yield block * _gain(done, len(block), count, rises, falls)
+
+
+def _gain(done: int, size: int, count: int, rises: int, falls: int) -> Samples:
+    """(size, 1): of the samples from ``done`` on of a piece of ``count``."""
+    places = np.arange(done, done + size) + 0.5
+    gain = np.ones(size)
+    if rises:
+        gain = np.minimum(gain, places / rises)
+    if falls:
+        gain = np.minimum(gain, (count - places) / falls)
+    return np.asarray(gain[:, None], np.float32)
+
+
+class _Reader:
+    """Samples of a sound by their numbers; going back decodes it again from its start."""
+
+    def __init__(self, blocks: _Blocks) -> None:
+        self._make = blocks
+        self._blocks = blocks()
+        #: The block in hand, and the number of its first sample.
+        self._block, self._at = np.zeros((0, 1), np.float32), 0
+
+    def __enter__(self) -> "_Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def read(self, first: int, into: Samples) -> None:
+        """Fill ``into`` with the samples from ``first`` on; what the sound lacks stays as it is."""
+        if max(first, 0) < self._at:
+            self._end()
+            self._blocks = self._make()
+            self._block, self._at = self._block[:0], 0
+        while True:
+            self._copy(first, into)
+            if self._at + len(self._block) >= first + len(into):
+                return
+            self._at += len(self._block)
+            block = next(self._blocks, None)
+            if block is None:
+                self._block = self._block[:0]
+                return
+            self._block = block
+
+    def _copy(self, first: int, into: Samples) -> None:
+        start, end = max(first, self._at), min(first + len(into), self._at + len(self._block))
+        if start < end:
+            into[start - first : end - first] = self._block[start - self._at : end - self._at]
+
+    def _end(self) -> None:
+        if isinstance(self._blocks, Generator):
+            self._blocks.close()
