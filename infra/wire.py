@@ -25,6 +25,8 @@ _WIRE_CODES: Final[dict[str, str]] = {
     "canceled": "generation_canceled",
     "input_error": "generation_input_validation_failed",
     "parameter_invalid": "generation_input_validation_failed",
+    "timeline_invalid": "generation_input_segments_invalid",
+    "face_choice_invalid": "generation_input_face_selection_invalid",
     "media_unusable": "generation_input_validation_failed",
     "media_unreadable": "generation_media_metadata_missing",
     "fetch_failed": "generation_input_video_inaccessible",

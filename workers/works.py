@@ -23,7 +23,9 @@ def share_cores(threads: int) -> None:
 
 
 def _input_keys(given: dict[str, Any], _advance: Advance) -> Any:
-    return input_keys(given["options"], given["source_sha256"], given["dialogue_sha256"])
+    return input_keys(
+        given["options"], given["source_sha256"], given["dialogue_sha256"], given["more_sha256"]
+    )
 
 
 def _prepare(given: dict[str, Any], advance: Advance) -> Any:

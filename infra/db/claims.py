@@ -116,7 +116,10 @@ SELECT c.id, c.attempt, c.job_id, c.project_id, c.stage, c.queue, c.segment_inde
        c.params, c.artifact_key, j.params AS job_params, j.facts AS job_facts,
        j.language, j.output_name,
        (SELECT to_jsonb(a) FROM assets a WHERE a.id = j.source_id) AS source,
-       (SELECT to_jsonb(a) FROM assets a WHERE a.id = j.dialogue_id) AS dialogue
+       (SELECT to_jsonb(a) FROM assets a WHERE a.id = j.dialogue_id) AS dialogue,
+       (SELECT jsonb_agg(to_jsonb(a) ORDER BY d.position)
+        FROM job_dialogues d JOIN assets a ON a.id = d.asset_id
+        WHERE d.job_id = c.job_id) AS more_dialogues
 FROM claimed c JOIN jobs j ON j.id = c.job_id
 """
 CLAIM: Final = _CLAIM.format(
@@ -163,6 +166,7 @@ def claim_step(
         dialogue=_asset(row.dialogue),
         language=row.language,
         output_name=row.output_name,
+        more_dialogues=tuple(map(_asset, row.more_dialogues or ())),
     )
 
 

@@ -26,6 +26,7 @@ WHERE EXISTS (SELECT FROM artifacts a WHERE a.prefix = regexp_replace(k.key, '[^
    OR EXISTS (SELECT FROM assets s WHERE s.object_key = k.key)
    OR EXISTS (SELECT FROM asset_uploads u WHERE u.object_key = k.key)
    OR EXISTS (SELECT FROM jobs j WHERE j.output_key = k.key)
+   OR EXISTS (SELECT FROM jobs j WHERE j.preview_key = k.key)
    OR EXISTS (SELECT FROM batches b WHERE b.result_key = k.key)
 """)
 

@@ -1,7 +1,7 @@
 """Jobs: ordered, found, listed, deleted. What a client wants of them is in :mod:`.control`."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from infra.db.barrier import begin_jobs
 from infra.db.control import cancel_job
-from infra.db.models import Asset, Job, Step
+from infra.db.models import Asset, Job, JobDialogue, Step
 from infra.db.moves import lock_job
 from infra.errors import InfraError, NotFoundError
 
@@ -33,6 +33,7 @@ class NewJob:
         priority: higher comes first, before any fair share.
         idempotency_key: a second order with it, in this project, is the first one.
         request_digest: by which two orders with one key are told apart.
+        more_dialogue_ids: those of a timeline beyond the first, in their order.
     """
 
     source_id: uuid.UUID
@@ -48,6 +49,12 @@ class NewJob:
     request_digest: str | None = None
     webhook_url: str | None = None
     batch_id: uuid.UUID | None = None
+    more_dialogue_ids: tuple[uuid.UUID, ...] = ()
+
+    @property
+    def input_ids(self) -> set[uuid.UUID]:
+        """All assets it needs."""
+        return {self.source_id, self.dialogue_id, *self.more_dialogue_ids}
 
 
 def create_job(session: Session, project_id: uuid.UUID, order: NewJob) -> tuple[Job, bool]:
@@ -60,7 +67,7 @@ def create_job(session: Session, project_id: uuid.UUID, order: NewJob) -> tuple[
         ConflictError: the idempotency key belongs to another order.
         NotFoundError: an input is not there, or is another project's.
     """
-    _check_inputs(session, project_id, {order.source_id, order.dialogue_id})
+    _check_inputs(session, project_id, order.input_ids)
     statement = (
         insert(Job)
         .values(_values(project_id, order))
@@ -70,6 +77,7 @@ def create_job(session: Session, project_id: uuid.UUID, order: NewJob) -> tuple[
     job = session.scalar(statement)
     if job is None:
         return _earlier(session, project_id, order), False
+    _add_dialogues(session, [(job.id, order)])
     begin_jobs(session, [job.id])
     return job, True
 
@@ -87,14 +95,13 @@ def create_jobs(
     """
     if not orders:
         return []
-    _check_inputs(
-        session, project_id, {o.source_id for o in orders} | {o.dialogue_id for o in orders}
-    )
+    _check_inputs(session, project_id, set[uuid.UUID]().union(*(o.input_ids for o in orders)))
     ids = [uuid.uuid4() for _ in orders]
     rows = [
         {"id": job, **_values(project_id, order)} for job, order in zip(ids, orders, strict=True)
     ]
     session.execute(insert(Job), rows)
+    _add_dialogues(session, zip(ids, orders, strict=True))
     begin_jobs(session, ids)
     return ids
 
@@ -129,12 +136,23 @@ def delete_job(session: Session, project_id: uuid.UUID, job_id: uuid.UUID) -> No
 
 
 def _values(project_id: uuid.UUID, order: NewJob) -> dict[str, Any]:
-    values = {name: getattr(order, name) for name in order.__slots__ if name != "priority"}
+    elsewhere = {"priority", "more_dialogue_ids"}
+    values = {name: getattr(order, name) for name in order.__slots__ if name not in elsewhere}
     return values | {
         "project_id": project_id,
         "rank": -order.priority,
         "labels": list(order.labels),
     }
+
+
+def _add_dialogues(session: Session, jobs: Iterable[tuple[uuid.UUID, NewJob]]) -> None:
+    rows = [
+        {"job_id": job, "position": position, "asset_id": asset}
+        for job, order in jobs
+        for position, asset in enumerate(order.more_dialogue_ids, 1)
+    ]
+    if rows:
+        session.execute(insert(JobDialogue), rows)
 
 
 def _check_inputs(session: Session, project_id: uuid.UUID, ids: set[uuid.UUID]) -> None:

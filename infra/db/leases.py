@@ -76,7 +76,8 @@ WHERE id = :job
 
 _SET_OUTPUT: Final = text("""
 UPDATE jobs SET output_key = :object_key, output_sha256 = :sha256, output_size_bytes = :size_bytes,
-                output_seconds = :seconds, report = CAST(:report AS jsonb)
+                output_seconds = :seconds, report = CAST(:report AS jsonb),
+                preview_key = :preview_key
 WHERE id = :job
 """)
 

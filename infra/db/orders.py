@@ -38,6 +38,7 @@ class Claim:
         artifact_key: what it will make, where that is known beforehand.
         job_params: ``{"options": {…}, "network": …}``.
         job_facts: what earlier stages learned, by stage.
+        more_dialogues: those of a timeline beyond the first, in their order.
     """
 
     step_id: int
@@ -56,6 +57,7 @@ class Claim:
     dialogue: AssetRef
     language: str | None
     output_name: str | None
+    more_dialogues: tuple[AssetRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,14 @@ class NewStep:
 
 @dataclass(frozen=True, slots=True)
 class JobOutput:
-    """The dubbed film in the bucket, and its report."""
+    """The dubbed film in the bucket, its report, and a small film of before and after, if any."""
 
     object_key: str
     sha256: str
     size_bytes: int
     seconds: float
     report: dict[str, Any]
+    preview_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pipeline.artifacts import Read
 from pipeline.options import DubOptions
 from pipeline.steps.facts import DetectStep, Prepared, from_json, to_json
 from workers.choices import choose_detector, choose_network
+from workers.face_boxes import bring_boxes
 from workers.inputs import bring_input
 from workers.stages.facts import again
 from workers.step import StepAtWork
@@ -22,18 +23,24 @@ def prepare(step: StepAtWork) -> StepResult:
     """Cut the source, hear the dialogue; what of both exists already is not made again."""
     claim, farm = step.lease.claim, step.farm
     source, dialogue = bring_input(step, claim.source), bring_input(step, claim.dialogue)
+    more = [bring_input(step, each) for each in claim.more_dialogues]
     options = _options(claim)
-    digests = {"source_sha256": source.sha256, "dialogue_sha256": dialogue.sha256}
+    digests = {
+        "source_sha256": source.sha256,
+        "dialogue_sha256": dialogue.sha256,
+        "more_sha256": tuple(each.sha256 for each in more),
+    }
     reads: tuple[Read, Read] = step.compute("input_keys", {"options": options, **digests})
     held = step.find(read.key for read in reads)
     step.fetch(read for read in reads if read.key in held)
-    source_path, dialogue_path = (
-        _path(step, asset, is_needed=read.key not in held)
-        for asset, read in zip((source, dialogue), reads, strict=True)
-    )
+    is_cut, is_heard = (read.key in held for read in reads)
+    # The sound of a timeline is the film's own where nothing covers it.
+    film_is_heard = bool(options.timeline) and not is_heard
     inputs = {
-        "source": source_path,
-        "dialogue": dialogue_path,
+        "source": _path(step, source, is_needed=not is_cut or film_is_heard),
+        "dialogue": _path(step, dialogue, is_needed=not is_heard),
+        "more_dialogues": tuple(_path(step, each, is_needed=not is_heard) for each in more),
+        "face_boxes": bring_boxes(step),
         "output_name": claim.output_name or _output_name(source.name),
         "options": options,
         "network": choose_network(
@@ -49,6 +56,8 @@ def prepare(step: StepAtWork) -> StepResult:
         again(held[read.key]) if read.key in held else step.upload(read.key) for read in reads
     )
     step.side_artifacts.append(sound_made)
+    if prepared.boxes_key is not None and not step.find([prepared.boxes_key]):
+        step.side_artifacts.append(step.upload(prepared.boxes_key))
     return StepResult(
         artifact=source_made,
         reused=len(held) == len(reads),

@@ -30,6 +30,7 @@ def stitch(step: StepAtWork) -> StepResult:
         "rendered": rendered,
         "source": step.fetch_asset(claim.source),
         "dialogue": step.fetch_asset(claim.dialogue),
+        "more_dialogues": [step.fetch_asset(each) for each in claim.more_dialogues],
         "output": output,
         "store": step.store,
         "network": from_json(NetworkFacts, network) if network else None,

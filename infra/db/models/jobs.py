@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any, get_args
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from infra.db.models.base import (
@@ -75,11 +75,25 @@ class Job(Base):
     output_sha256: Mapped[str | None]
     output_size_bytes: Mapped[Size | None]
     output_seconds: Mapped[float | None]
+    preview_key: Mapped[str | None]
     report: Mapped[dict[str, Any] | None]
     facts: Mapped[Facts]
     created_at: Mapped[Created]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class JobDialogue(Base):
+    """A dialogue of a job's timeline beyond the first, which is the job's ``dialogue_id``."""
+
+    __tablename__ = "job_dialogues"
+    __table_args__ = (CheckConstraint("position > 0", name="position"),)
+
+    job_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    asset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("assets.id"), index=True)
 
 
 class Event(Base):
