@@ -17,6 +17,7 @@ from api.routes import (
     assets,
     batches,
     controls,
+    estimates,
     events,
     farm,
     generations,
@@ -26,6 +27,7 @@ from api.routes import (
     metrics,
     outputs,
     steps,
+    uploads,
 )
 from api.traffic import Traffic, TrafficMetrics
 from infra.db.session import Database
@@ -59,12 +61,14 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
         actions,
         steps,
         outputs,
+        uploads,
         assets,
         lists,
         health,
         events,
         sign_in,
         batches,
+        estimates,
         languages,
         farm,
         metrics,

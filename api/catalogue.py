@@ -42,6 +42,22 @@ REFUSALS: Final[dict[str, Entry]] = {
     "asset_not_found": Entry(
         404, "There is no such asset in your project.", "Upload it with POST /v2/assets first."
     ),
+    "asset_inaccessible": Entry(
+        400,
+        "The input cannot be read from its bucket.",
+        "Check the address, and that the farm's settings let your project name it.",
+    ),
+    "asset_in_use": Entry(
+        409, "Generations have that asset as an input.", "Delete those generations first."
+    ),
+    "upload_not_found": Entry(
+        404, "There is no such upload under way in your project.", "Begin it again."
+    ),
+    "upload_incomplete": Entry(
+        409,
+        "Not all of the file has arrived.",
+        "Send what is missing: GET /v2/assets/uploads/{id} says what, and where to.",
+    ),
     "output_not_ready": Entry(
         404, "The generation has no output yet.", "Wait until its status is COMPLETED."
     ),
@@ -90,12 +106,14 @@ REFUSALS: Final[dict[str, Entry]] = {
         400, "The dialogue could not be fetched.", "Check its address, or upload the file."
     ),
     "generation_input_segments_invalid": Entry(
-        400, "The time ranges cannot be used.", "Send one dialogue for the whole film."
+        400,
+        "The time ranges cannot be used.",
+        "Send segments within the film that do not overlap, each with an audio input's refId.",
     ),
     "generation_input_face_selection_invalid": Entry(
         400,
         "The choice of faces cannot be used.",
-        "Take auto_detect, or one box for the whole film in options.box.",
+        "Take a point on a face of the frame, a box for each frame, or auto_detect.",
     ),
     "batch_not_found": Entry(
         404, "There is no such batch in your project.", "Check the id and the key's project."
@@ -124,6 +142,9 @@ REFUSALS: Final[dict[str, Entry]] = {
     "batch_invalid_endpoint": Entry(
         400, "A row asks for something else than a generation.", "The endpoint is /v2/generate."
     ),
+    "generation_media_metadata_missing": Entry(
+        400, "An input is damaged or is no media.", "Check that it plays, then send it again."
+    ),
     "concurrency_limit_reached": Entry(
         429, "Your project has as many generations at work as it may.", "Wait until some end."
     ),
@@ -144,9 +165,6 @@ REFUSALS: Final[dict[str, Entry]] = {
 
 #: What may become of an accepted job.
 OUTCOMES: Final[dict[str, Entry]] = {
-    "generation_media_metadata_missing": Entry(
-        None, "An input is damaged or is no media.", "Check that it plays, then send it again."
-    ),
     "generation_audio_length_exceeded": Entry(
         None, "The dialogue is longer than the farm takes.", "Shorten it."
     ),

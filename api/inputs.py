@@ -1,5 +1,6 @@
 """Which film and which dialogue an order means."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -8,7 +9,9 @@ from sqlalchemy.orm import Session
 
 from api.errors import RefusedError
 from api.output_names import name_of, safe_name
-from api.requests import GenerationRequest, Input
+from api.requests import GenerationRequest, Input, check_url
+from api.s3_places import Allow
+from api.timelines import Segment, dialogues_of
 from api.uploads import Upload
 from infra.db.assets import AssetKind, create_asset, get_asset, ref_of
 from infra.db.orders import AssetRef
@@ -21,11 +24,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Where a job's inputs are: uploaded just now, known as assets, or at URLs."""
+    """Where a job's inputs are: uploaded just now, known as assets, or at URLs.
+
+    ``more_dialogues`` are those of a timeline beyond the first, in the order of the film.
+    """
 
     source: Place
     dialogue: Place
     source_is_image: bool = False
+    more_dialogues: tuple[Place, ...] = ()
 
 
 def choose_inputs(order: GenerationRequest, uploads: dict[str, Upload]) -> Inputs:
@@ -40,23 +47,44 @@ def choose_inputs(order: GenerationRequest, uploads: dict[str, Upload]) -> Input
     """
     _refuse_unsupported(order)
     visual: list[Place] = [i.place() for i in order.input if i.type in {"video", "image"}]
-    audio: list[Place] = [i.place() for i in order.input if i.type == "audio"]
+    audio: list[tuple[str | None, Place]] = [
+        (i.refId, i.place()) for i in order.input if i.type == "audio"
+    ]
     visual += [uploads["video"]] if "video" in uploads else []
-    audio += [uploads["audio"]] if "audio" in uploads else []
+    audio += [("audio", uploads["audio"])] if "audio" in uploads else []
     if len(visual) > 1:
         raise RefusedError("generation_input_too_many_visual")
-    if len(audio) > 1:
-        raise RefusedError(
-            "generation_input_segments_invalid",
-            f"there are {len(audio)} audio inputs; this farm takes one for the whole film",
-        )
     source = _only(visual, "generation_video_missing")
-    dialogue = _only(audio, "generation_audio_missing")
-    return Inputs(source, dialogue, any(i.type == "image" for i in order.input))
+    dialogue = _only([place for _, place in audio], "generation_audio_missing")
+    is_image = any(i.type == "image" for i in order.input)
+    if order.segments:
+        if is_image:
+            raise _no_segments("a still image has no times; segments need a video")
+        dialogue, *more = _places_heard(order.segments, audio)
+        return Inputs(source, dialogue, more_dialogues=tuple(more))
+    if len(audio) > 1:
+        raise _no_segments(f"there are {len(audio)} audio inputs; say in segments which goes where")
+    return Inputs(source, dialogue, is_image)
 
 
-def enter_asset(session: Session, project_id: UUID, kind: AssetKind, place: Place) -> AssetRef:
-    """The input as a row.
+def _places_heard(
+    segments: Sequence[Segment], audio: Sequence[tuple[str | None, Place]]
+) -> list[Place]:
+    """The audio inputs of segments, in the order of the film; an uploaded one is ``audio``."""
+    named = {name: place for name, place in audio if name is not None}
+    if len(named) < len(audio):
+        raise _no_segments("every audio input needs a refId of its own")
+    return [named[name] for name in dialogues_of(segments, named)]
+
+
+def _no_segments(message: str) -> RefusedError:
+    return RefusedError("generation_input_segments_invalid", message)
+
+
+def enter_asset(
+    session: Session, project_id: UUID, kind: AssetKind, place: Place, allow: Allow
+) -> AssetRef:
+    """The input as a row; ``allow`` refuses URLs its sender may not name.
 
     Raises:
         RefusedError: there is no such asset, or it is of another kind.
@@ -73,6 +101,7 @@ def enter_asset(session: Session, project_id: UUID, kind: AssetKind, place: Plac
             sha256=place.sha256,
         )
     if isinstance(place, str):
+        allow(place)
         name = safe_name(name_of(place), default=kind)
         return create_asset(session, project_id, kind, name, source_url=place)
     try:
@@ -91,14 +120,18 @@ def _refuse_unsupported(order: GenerationRequest) -> None:
             "generation_input_audio_invalid",
             "text is not spoken here; send a recording as an input of type audio",
         )
-    if order.segments or any(i.segments_secs or i.segments_frames for i in order.input):
-        raise RefusedError(
-            "generation_input_segments_invalid",
-            "segments are not taken; the dialogue goes over the whole film",
-        )
+    if any(i.segments_secs or i.segments_frames for i in order.input):
+        raise _no_segments("an input has no segments of its own; send the request's segments")
     speaker = order.options.active_speaker_detection
-    if speaker is not None and speaker.asks_for_a_place():
-        raise RefusedError("generation_input_face_selection_invalid")
+    if speaker is not None:
+        speaker.check(has_box=order.options.box is not None)
+        if speaker.bounding_boxes_url is not None:
+            try:
+                check_url(speaker.bounding_boxes_url)
+            except ValueError as error:
+                raise RefusedError(
+                    "generation_input_face_selection_invalid", f"bounding_boxes_url: {error}"
+                ) from None
 
 
 def _only(places: list[Place], missing: str) -> Place:

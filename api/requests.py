@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from api.errors import RefusedError
 from api.options import Language, Options
+from api.timelines import MAX_SEGMENTS, Segment
+from infra.storage.s3_inputs import SCHEME, parse_location
 
 #: The farm's own networks; ``auto`` takes Wav2Lip where the farm has weights for it, else draft.
 Network = Literal["auto", "wav2lip", "draft"]
@@ -49,7 +51,7 @@ class Input(_Strict):
     @field_validator("url")
     @classmethod
     def _is_fetchable(cls, value: str | None) -> str | None:
-        return None if value is None else check_url(value)
+        return None if value is None else check_input_url(value)
 
     def place(self) -> "str | UUID":
         """Where it is.
@@ -71,9 +73,11 @@ class GenerationRequest(_Strict):
 
     Attributes:
         model: the network.
-        input: one film and one dialogue; what is uploaded beside the JSON is not in it.
+        input: one film, and a dialogue, or several with ``segments``; what is uploaded beside the
+            JSON is not in it.
         options: how to dub.
-        segments: not taken yet: the dialogue goes over the whole film.
+        segments: parts of the film with the audio of each; the rest keeps picture and sound.
+            Without any, the dialogue goes over the whole film.
         webhookUrl: told when the job ends.
         outputFileName: of the output; the extension chooses the container.
         name: for people; the source's name if none is given.
@@ -85,7 +89,7 @@ class GenerationRequest(_Strict):
     model: Annotated[str, Field(max_length=100)] = "auto"
     input: list[Input] = Field(default_factory=list, max_length=100)
     options: Options = Field(default_factory=lambda: Options.model_validate({}))
-    segments: list[dict[str, Any]] | None = None
+    segments: list[Segment] | None = Field(None, max_length=MAX_SEGMENTS)
     webhookUrl: Annotated[str, Field(max_length=MAX_URL_LENGTH)] | None = None  # noqa: N815
     outputFileName: Name | None = None  # noqa: N815
     name: Name | None = None
@@ -129,6 +133,25 @@ class GenerationRequest(_Strict):
                 f"language is {self.language!r} and options.language {self.options.language!r}",
             )
         return self.options.model_copy(update={"language": self.language})
+
+    def warnings(self) -> list[str]:
+        """What was asked for and has no effect here, one line each."""
+        told = self.options.warnings()
+        if self.segments and self.options.sync_mode in {"loop", "bounce", "remap"}:
+            told.append("options.sync_mode has no effect with segments: the film keeps its length")
+        return told
+
+
+def check_input_url(url: str) -> str:
+    """The URL of an input: http, https, or an object of a bucket the farm may read.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if url.startswith(SCHEME):
+        parse_location(url)
+        return url
+    return check_url(url)
 
 
 def check_url(url: str) -> str:

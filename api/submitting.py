@@ -1,5 +1,6 @@
 """From an order to a job, in one transaction."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,8 @@ from api.inputs import choose_inputs, echo_of, enter_asset
 from api.orders import Order
 from api.output_names import output_name
 from api.requests import GenerationRequest
+from api.s3_places import Allow
+from api.timelines import clips_of
 from infra.db.assets import AssetKind
 from infra.db.jobs import ConflictError, NewJob, create_job, get_job
 from infra.db.models import Job
@@ -17,8 +20,8 @@ from infra.db.orders import AssetRef
 from infra.db.projects import Caller
 
 
-def submit(session: Session, caller: Caller, order: Order) -> tuple[Job, bool]:
-    """Enter a job.
+def submit(session: Session, caller: Caller, order: Order, allow: Allow) -> tuple[Job, bool]:
+    """Enter a job; ``allow`` refuses inputs' URLs the caller may not name.
 
     Returns:
         The job and whether it is new; with a known idempotency key it is the earlier one.
@@ -30,10 +33,14 @@ def submit(session: Session, caller: Caller, order: Order) -> tuple[Job, bool]:
     kind: AssetKind = "image" if inputs.source_is_image else "video"
     # Assets of an order that was known already must not stay.
     savepoint = session.begin_nested()
-    source = enter_asset(session, caller.project_id, kind, inputs.source)
-    dialogue = enter_asset(session, caller.project_id, "audio", inputs.dialogue)
+    source = enter_asset(session, caller.project_id, kind, inputs.source, allow)
+    dialogue = enter_asset(session, caller.project_id, "audio", inputs.dialogue, allow)
+    more = [
+        enter_asset(session, caller.project_id, "audio", place, allow)
+        for place in inputs.more_dialogues
+    ]
     try:
-        new = new_job(order.request, source, dialogue)
+        new = new_job(order.request, source, dialogue, more)
         new = replace(new, idempotency_key=order.idempotency_key, request_digest=order.digest)
         job, is_new = create_job(session, caller.project_id, new)
     except ConflictError as error:
@@ -46,7 +53,12 @@ def submit(session: Session, caller: Caller, order: Order) -> tuple[Job, bool]:
     return get_job(session, caller.project_id, job_id), False
 
 
-def new_job(request: GenerationRequest, source: AssetRef, dialogue: AssetRef) -> NewJob:
+def new_job(
+    request: GenerationRequest,
+    source: AssetRef,
+    dialogue: AssetRef,
+    more_dialogues: Sequence[AssetRef] = (),
+) -> NewJob:
     """The job a request asks for, its inputs found.
 
     Raises:
@@ -57,7 +69,8 @@ def new_job(request: GenerationRequest, source: AssetRef, dialogue: AssetRef) ->
     return NewJob(
         source_id=source.id,
         dialogue_id=dialogue.id,
-        params={"options": options.dub_options(), "network": request.network()},
+        more_dialogue_ids=tuple(each.id for each in more_dialogues),
+        params=_params(request),
         request=_echo(request, source, dialogue),
         name=request.name or source.name,
         labels=tuple(request.labels),
@@ -68,12 +81,28 @@ def new_job(request: GenerationRequest, source: AssetRef, dialogue: AssetRef) ->
     )
 
 
+def _params(request: GenerationRequest) -> dict[str, Any]:
+    options = request.settled_options()
+    dub = options.dub_options() | {"timeline": clips_of(request.segments or [])}
+    params = {"options": dub, "network": request.network()}
+    speaker = options.active_speaker_detection
+    place = None if speaker is None else speaker.boxes_place()
+    return params if place is None else params | {"face_boxes": place}
+
+
 def _echo(request: GenerationRequest, source: AssetRef, dialogue: AssetRef) -> dict[str, Any]:
     options = request.settled_options()
-    return {
+    shown: dict[str, Any] = {
         "model": request.model,
         "input": echo_of(request, source, dialogue),
         "options": options.model_dump(mode="json", exclude_none=True),
         "outputFileName": request.outputFileName,
-        "warnings": options.warnings(),
+        "warnings": request.warnings(),
     }
+    if request.segments:
+        shown["segments"] = [
+            each.model_dump(mode="json", exclude_none=True) for each in request.segments
+        ]
+    # As long as the film: prepare reads them here, and no answer shows them.
+    boxes = shown["options"].get("active_speaker_detection", {}).pop("bounding_boxes", None)
+    return shown if boxes is None else shown | {"face_boxes": boxes}

@@ -1,13 +1,13 @@
-"""Inputs given by URL: fetched into the bucket once, when a job that has them is prepared."""
+"""Inputs as a job that is prepared finds them: fetched once if by URL, hashed once in any case."""
 
-from dataclasses import replace
 from pathlib import Path
 
-from infra.db.assets import set_fetched
+from infra.db.assets import set_digest, set_fetched
 from infra.db.orders import AssetRef
 from infra.errors import FetchError, ServiceUnavailableError
 from infra.storage.fetching import fetch_url
 from infra.storage.names import asset_key, safe_name
+from infra.storage.s3_inputs import SCHEME
 from pipeline.artifacts import sha256_of
 from workers.step import StepAtWork
 
@@ -22,11 +22,22 @@ def bring_input(step: StepAtWork, asset: AssetRef) -> AssetRef:
         FetchError: it cannot or must not be fetched.
         InfraError: the bucket or the URL's server is away.
     """
-    if asset.object_key is None:
+    if asset.object_key is None and not (asset.source_url or "").startswith(SCHEME):
         return _fetch(step, asset)
     if asset.sha256 is None:
-        return replace(asset, sha256=sha256_of(step.fetch_asset(asset)))
+        return _hash(step, asset)
     return asset
+
+
+def _hash(step: StepAtWork, asset: AssetRef) -> AssetRef:
+    """Look what the file is, once for all jobs that have it."""
+    path = step.fetch_asset(asset)
+    size, digest = path.stat().st_size, sha256_of(path)
+    with step.farm.database.transaction() as session:
+        known = set_digest(session, asset.id, size, digest)
+    if known.sha256 != digest:
+        path.unlink()  # somebody was faster, and read other bytes: theirs count
+    return known
 
 
 def _fetch(step: StepAtWork, asset: AssetRef) -> AssetRef:

@@ -12,6 +12,7 @@ from infra.db.orders import ArtifactRef, AssetRef, NewArtifact
 from infra.db.session import Database
 from infra.errors import FetchError, ObjectMissingError
 from infra.settings import Settings
+from infra.storage import s3_inputs
 from infra.storage.artifacts import fetch_artifact, upload_artifact
 from infra.storage.names import safe_name
 from infra.storage.objects import ObjectStore, StoredObject
@@ -116,17 +117,30 @@ class StepAtWork:
         path = folder / safe_name(asset.name)
         with self.farm.workspace.fetching(folder):
             if not path.exists():
-                if asset.object_key is None:
-                    raise FetchError(f"{asset.name} was not fetched")
                 folder.mkdir(exist_ok=True)
-                self.farm.objects.get_file(
-                    asset.object_key,
-                    path,
-                    size=asset.size_bytes,
-                    sha256=asset.sha256,
-                    should_stop=self.lease.is_interrupted,
-                )
+                self._fetch_asset(asset, path)
         return path
+
+    def _fetch_asset(self, asset: AssetRef, path: Path) -> None:
+        size, digest = asset.size_bytes, asset.sha256
+        should_stop, store = self.lease.is_interrupted, self.farm.objects
+        if asset.object_key is not None:
+            store.get_file(
+                asset.object_key, path, size=size, sha256=digest, should_stop=should_stop
+            )
+        elif asset.source_url is not None and asset.source_url.startswith(s3_inputs.SCHEME):
+            # Read where it is: a film's copy in the farm's bucket would be one too many.
+            s3_inputs.fetch(
+                store,
+                s3_inputs.parse_location(asset.source_url),
+                path,
+                max_bytes=self.farm.settings.max_upload_bytes,
+                size=size,
+                sha256=digest,
+                should_stop=should_stop,
+            )
+        else:
+            raise FetchError(f"{asset.name} was not fetched")
 
     def compute(self, work: str, given: Mapping[str, Any], *, counts: bool = True) -> Any:
         """Have the runner compute; what it misses is brought.

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from api.batches.rows import Row
 from api.errors import RefusedError
 from api.output_names import name_of, safe_name
+from api.s3_places import Allow
 from api.submitting import new_job
 from infra.db.assets import AssetKind
 from infra.db.batch_rows import (
@@ -45,7 +46,7 @@ class _Chunk:
     assets: dict[UUID, AssetRef]
 
 
-def enter_rows(session: Session, batch: Batch, rows: Sequence[Row]) -> list[NewRow]:
+def enter_rows(session: Session, batch: Batch, rows: Sequence[Row], allow: Allow) -> list[NewRow]:
     """Make jobs of rows, in the transaction that holds the batch's lock."""
     chunk = _prepare(
         session,
@@ -53,6 +54,7 @@ def enter_rows(session: Session, batch: Batch, rows: Sequence[Row]) -> list[NewR
         batch.id,
         rows,
         lambda ids: known_request_ids(session, batch.id, ids),
+        allow,
     )
     enter_assets(session, batch.project_id, chunk.assets.values())
     add_rows(session, batch, chunk.rows)
@@ -60,10 +62,10 @@ def enter_rows(session: Session, batch: Batch, rows: Sequence[Row]) -> list[NewR
 
 
 def check_rows(
-    session: Session, project_id: UUID, rows: Sequence[Row], checked: CheckedRows
+    session: Session, project_id: UUID, rows: Sequence[Row], checked: CheckedRows, allow: Allow
 ) -> list[NewRow]:
     """What :func:`enter_rows` would enter; nothing is kept but the request ids, in ``checked``."""
-    return _prepare(session, project_id, project_id, rows, checked.note).rows
+    return _prepare(session, project_id, project_id, rows, checked.note, allow).rows
 
 
 def _prepare(
@@ -72,6 +74,7 @@ def _prepare(
     batch_id: UUID,
     rows: Sequence[Row],
     known: Callable[[set[str]], set[str]],
+    allow: Allow,
 ) -> _Chunk:
     rows = _without_doubles(rows, known)
     uploaded = find_assets(
@@ -82,7 +85,7 @@ def _prepare(
     chunk = _Chunk([], {})
     for row in rows:
         try:
-            found = list(_refs_of(row, batch_id, uploaded))
+            found = list(_refs_of(row, batch_id, uploaded, allow))
             order = _order_of(row, found)
         except RefusedError as error:
             chunk.rows.append(_entered(row.refused(error.code, str(error)), None))
@@ -109,15 +112,19 @@ def _without_doubles(rows: Iterable[Row], known: Callable[[set[str]], set[str]])
 
 
 def _places_of(row: Row) -> Iterator[_Place]:
-    """Where the film is, then the dialogue."""
+    """Where the film is, then the dialogues."""
     if row.inputs is not None:
         yield "image" if row.inputs.source_is_image else "video", row.inputs.source  # type: ignore[misc]
-        yield "audio", row.inputs.dialogue  # type: ignore[misc]  # nothing is uploaded with a batch
+        for dialogue in (row.inputs.dialogue, *row.inputs.more_dialogues):
+            yield "audio", dialogue  # type: ignore[misc]  # nothing is uploaded with a batch
 
 
-def _refs_of(row: Row, batch_id: UUID, uploaded: dict[UUID, AssetRef]) -> Iterator[AssetRef]:
+def _refs_of(
+    row: Row, batch_id: UUID, uploaded: dict[UUID, AssetRef], allow: Allow
+) -> Iterator[AssetRef]:
     for kind, place in _places_of(row):
         if isinstance(place, str):
+            allow(place)
             name = safe_name(name_of(place), default=kind)
             yield asset_of_url(batch_id, kind, place, name)
         elif place in uploaded:
@@ -129,8 +136,8 @@ def _refs_of(row: Row, batch_id: UUID, uploaded: dict[UUID, AssetRef]) -> Iterat
 def _order_of(row: Row, found: Sequence[AssetRef]) -> NewJob | None:
     if row.request is None:
         return None
-    source, dialogue = found
-    return new_job(row.request, source, dialogue)
+    source, dialogue, *more = found
+    return new_job(row.request, source, dialogue, more)
 
 
 def _entered(row: Row, order: NewJob | None) -> NewRow:

@@ -20,6 +20,7 @@ from api.options import Language, Options
 from api.orders import idempotency_key
 from api.output_names import name_of, safe_name
 from api.requests import MAX_PRIORITY, MAX_URL_LENGTH, Input, Name
+from api.s3_places import Allow
 from infra.db.batches import NewBatch, begin_batch, finish_reading, lock_batch
 from infra.db.jobs import ConflictError
 from infra.db.models import Batch
@@ -121,8 +122,10 @@ async def read_languages(request: Request) -> LanguagesOrder:
 LanguagesIn = Annotated[LanguagesOrder, Depends(read_languages)]
 
 
-def submit_languages(session: Session, caller: Caller, order: LanguagesOrder) -> tuple[Batch, bool]:
-    """Order all languages, or none.
+def submit_languages(
+    session: Session, caller: Caller, order: LanguagesOrder, allow: Allow
+) -> tuple[Batch, bool]:
+    """Order all languages, or none; ``allow`` refuses inputs' URLs the caller may not name.
 
     Returns:
         The batch, and whether it is new; with a known idempotency key it is the earlier one.
@@ -143,7 +146,7 @@ def submit_languages(session: Session, caller: Caller, order: LanguagesOrder) ->
     if batch.read_at is not None:
         return batch, False
     batch = lock_batch(session, caller.project_id, batch.id)
-    for row in enter_rows(session, batch, _rows(order.request)):
+    for row in enter_rows(session, batch, _rows(order.request), allow):
         if row.error_code is not None:
             raise RefusedError(row.error_code, f"{row.language}: {row.error_message}")
     return finish_reading(session, caller.project_id, batch.id), True

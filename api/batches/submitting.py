@@ -17,6 +17,7 @@ from api.batches.records import Record, read_records
 from api.batches.rows import Row, check_columns, kind_of, read_row
 from api.errors import RefusedError
 from api.farm import Farm
+from api.s3_places import allowed_to
 from infra.db.batch_rows import CheckedRows, NewRow, last_row
 from infra.db.batches import (
     BatchKind,
@@ -56,11 +57,11 @@ def check_batch(farm: Farm, caller: Caller, order: BatchOrder) -> Checked:
             and the batch is to be taken as a whole.
     """
     kind, records = _open(order)
-    found = Checked()
+    found, allow = Checked(), allowed_to(farm, caller)
     with farm.database.transaction() as session:
         checked = CheckedRows(session)
         for rows in _chunks(kind, records):
-            for row in check_rows(session, caller.project_id, rows, checked):
+            for row in check_rows(session, caller.project_id, rows, checked, allow):
                 found.rows += 1
                 if row.error_code is not None:
                     found.refused += 1
@@ -113,7 +114,7 @@ def _enter(farm: Farm, caller: Caller, batch_id: UUID, rows: list[Row]) -> None:
         # Somebody else may be reading the same file.
         done = last_row(session, batch_id)
         if rest := [row for row in rows if row.number > done]:
-            enter_rows(session, batch, rest)
+            enter_rows(session, batch, rest, allowed_to(farm, caller))
 
 
 def _open(order: BatchOrder) -> tuple[BatchKind, Iterator[Record]]:

@@ -18,6 +18,7 @@ from api.filters import SECTIONS, ListQuery
 from api.jobs import found, the_job
 from api.orders import OrderIn, parse_id
 from api.paging import CURSOR_HEADER, cursor_after, parse_cursor
+from api.s3_places import allowed_to, verify_places
 from api.submitting import submit
 from infra.crash_points import crash_point
 from infra.db.finding import find_jobs, place_of
@@ -45,8 +46,9 @@ def create_generation(order: OrderIn, caller: Submitter, farm: FarmHere) -> JSON
     ``Idempotency-Key`` the same order sent twice is one job.
     """
     try:
+        verify_places(farm, caller, (given.url for given in order.request.input))
         with farm.database.transaction() as session:
-            job, is_new = submit(session, caller, order)
+            job, is_new = submit(session, caller, order, allowed_to(farm, caller))
             after_commit(session, lambda: crash_point("api.after_job_commit_before_bell"))
             (answer,) = generations(session, farm, caller, [job])
     except ServiceUnavailableError:

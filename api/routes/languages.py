@@ -11,6 +11,7 @@ from api.answers import generations
 from api.batches.answers import batch_answer
 from api.batches.languages import LanguagesIn, submit_languages
 from api.farm import Farm, FarmHere, Submitter
+from api.s3_places import allowed_to
 from infra.db.batch_rows import result_page
 from infra.db.models import Job
 from infra.db.projects import Caller
@@ -27,7 +28,7 @@ def create_languages(order: LanguagesIn, caller: Submitter, farm: FarmHere) -> J
     request sent twice is one batch.
     """
     with farm.database.transaction() as session:
-        batch, is_new = submit_languages(session, caller, order)
+        batch, is_new = submit_languages(session, caller, order, allowed_to(farm, caller))
         answer = {
             "batch": batch_answer(session, farm, batch),
             "generations": _generations(session, farm, caller, batch.id),

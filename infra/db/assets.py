@@ -3,14 +3,23 @@
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from infra.db.models import Asset
 from infra.db.orders import AssetRef
-from infra.errors import NotFoundError
+from infra.errors import InfraError, NotFoundError
+
+
+class InUseError(InfraError):
+    """Some job has that asset as an input."""
+
+    code: ClassVar[str] = "in_use"
+    exit_status: ClassVar[int] = 2
+
 
 AssetKind = Literal["video", "audio", "image"]
 
@@ -78,6 +87,26 @@ def set_fetched(
     return ref_of(asset)
 
 
+def set_digest(session: Session, asset_id: uuid.UUID, size_bytes: int, sha256: str) -> AssetRef:
+    """Somebody read the whole input; the first to say what it is counts.
+
+    Returns:
+        The asset as it is: with another digest, if somebody was faster and read other bytes.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    session.execute(
+        update(Asset)
+        .where(Asset.id == asset_id, Asset.sha256.is_(None))
+        .values(size_bytes=size_bytes, sha256=sha256)
+    )
+    asset = session.get(Asset, asset_id, populate_existing=True)
+    if asset is None:
+        raise NotFoundError(f"there is no asset {asset_id}")
+    return ref_of(asset)
+
+
 def get_asset(session: Session, project_id: uuid.UUID, asset_id: uuid.UUID) -> Asset:
     """One input.
 
@@ -90,15 +119,20 @@ def get_asset(session: Session, project_id: uuid.UUID, asset_id: uuid.UUID) -> A
     return asset
 
 
-def list_assets(
-    session: Session, project_id: uuid.UUID, *, after: Place | None = None, limit: int = 50
-) -> list[Asset]:
-    """A page of a project's inputs, newest first."""
-    query = select(Asset).where(Asset.project_id == project_id)
-    if after is not None:
-        query = query.where(tuple_(Asset.created_at, Asset.id) < (after.created_at, after.id))
-    query = query.order_by(Asset.created_at.desc(), Asset.id.desc())
-    return list(session.scalars(query.limit(limit)))
+def delete_asset(session: Session, project_id: uuid.UUID, asset_id: uuid.UUID) -> str | None:
+    """Forget an input no job has; its object's key is returned, which is garbage from now on.
+
+    Raises:
+        NotFoundError: there is none, or it is another project's.
+        InUseError: a job has it.
+    """
+    asset = get_asset(session, project_id, asset_id)
+    try:
+        with session.begin_nested():
+            session.delete(asset)
+    except IntegrityError:
+        raise InUseError(f"asset {asset_id} is an input of some job") from None
+    return asset.object_key
 
 
 def ref_of(asset: Asset) -> AssetRef:

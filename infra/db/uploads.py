@@ -54,15 +54,6 @@ def get_upload(session: Session, project_id: uuid.UUID, upload_id: uuid.UUID) ->
     return row
 
 
-def upload_of_key(session: Session, project_id: uuid.UUID, object_key: str) -> AssetUpload | None:
-    """The upload to that key, if it is the project's."""
-    return session.scalars(
-        select(AssetUpload).where(
-            AssetUpload.object_key == object_key, AssetUpload.project_id == project_id
-        )
-    ).one_or_none()
-
-
 def list_uploads(
     session: Session, project_id: uuid.UUID, *, fingerprint: str | None = None, limit: int = 100
 ) -> Sequence[AssetUpload]:
@@ -77,9 +68,21 @@ def list_uploads(
 
 
 def become_asset(
-    session: Session, project_id: uuid.UUID, upload_id: uuid.UUID, *, name: str | None = None
+    session: Session,
+    project_id: uuid.UUID,
+    upload_id: uuid.UUID,
+    *,
+    name: str | None = None,
+    object_key: str | None = None,
 ) -> Asset:
     """The asset a whole upload is; asked for twice, it is the same one.
+
+    Args:
+        session: of the transaction.
+        project_id: whose upload.
+        upload_id: of the upload, and of the asset.
+        name: instead of the upload's.
+        object_key: where the file is now; unless it is where it was uploaded to.
 
     Raises:
         NotFoundError: there is neither such an upload nor such an asset in the project.
@@ -92,7 +95,7 @@ def become_asset(
             upload.kind,  # type: ignore[arg-type]  # the table's own check
             name or upload.name,
             asset_id=upload.id,
-            object_key=upload.object_key,
+            object_key=object_key or upload.object_key,
             size_bytes=upload.size_bytes,
         )
         session.delete(upload)

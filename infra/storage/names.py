@@ -15,6 +15,11 @@ def asset_key(project_id: uuid.UUID, asset_id: uuid.UUID, name: str) -> str:
     return f"projects/{project_id}/assets/{asset_id}/{safe_name(name)}"
 
 
+def incoming_key(project_id: uuid.UUID, asset_id: uuid.UUID, name: str) -> str:
+    """Where a client puts a file by itself; an input is a copy that it cannot overwrite."""
+    return f"projects/{project_id}/incoming/{asset_id}/{safe_name(name)}"
+
+
 def artifact_prefix(project_id: uuid.UUID, key: str) -> str:
     """Of one attempt's files of an artifact; another attempt gets another."""
     return f"projects/{project_id}/artifacts/{key}/{uuid.uuid4().hex}/"

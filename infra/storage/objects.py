@@ -193,11 +193,14 @@ class ObjectStore:
         key: str,
         path: Path,
         *,
+        bucket: str | None = None,
         size: int | None = None,
         sha256: str | None = None,
         should_stop: ShouldStop = never,
     ) -> None:
         """Download an object; the file appears when it is whole and what was expected.
+
+        ``bucket`` is another than the farm's own, at the same endpoint.
 
         Raises:
             ObjectMissingError: there is no such object.
@@ -207,8 +210,9 @@ class ObjectStore:
             TransferStoppedError: ``should_stop`` said so.
         """
         with arriving(path) as part:
+            source = (bucket or self.bucket, key)
             digest = run_stoppable(
-                lambda stop: _persistently(key, lambda: self._receive(key, part, stop), stop),
+                lambda stop: _persistently(key, lambda: self._receive(source, part, stop), stop),
                 should_stop,
                 clear_away=lambda: part.unlink(missing_ok=True),
             )
@@ -217,9 +221,9 @@ class ObjectStore:
             if sha256 is not None and digest != sha256:
                 raise ObjectDamagedError(f"{key}: its sha256 is not the one that was stored")
 
-    def _receive(self, key: str, part: Path, should_stop: ShouldStop) -> str:
-        digest = hashlib.sha256()
-        body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
+    def _receive(self, source: tuple[str, str], part: Path, should_stop: ShouldStop) -> str:
+        digest, (bucket, key) = hashlib.sha256(), source
+        body = self.client.get_object(Bucket=bucket, Key=key)["Body"]
         with contextlib.closing(body), full_disk_told(part), part.open("wb") as file:
             for block in body.iter_chunks(_BLOCK):
                 if should_stop():
@@ -238,6 +242,16 @@ class ObjectStore:
             found = self.client.head_object(Bucket=self.bucket, Key=key)
         digest = found.get("Metadata", {}).get(_DIGEST, "")
         return StoredObject(key, found["ContentLength"], digest)
+
+    def copy(self, key: str, to: str) -> None:
+        """Copy an object within the bucket, in parts when it is large; nothing comes through here.
+
+        Raises:
+            ObjectMissingError: there is none.
+        """
+        with translated(key):
+            source: Any = {"Bucket": self.bucket, "Key": key}
+            self.client.copy(source, self.bucket, to)
 
     def exists(self, key: str) -> bool:
         """Whether anything is stored under a key."""
@@ -259,6 +273,16 @@ class ObjectStore:
         for key in keys:
             with translated(key):
                 self.client.delete_object(Bucket=self.bucket, Key=key)
+
+    def address_of(self, key: str) -> str:
+        """Where an object is, as clients reach the bucket; it opens with a signature alone."""
+        return f"{self.public_client.meta.endpoint_url}/{self.bucket}/{quote(key)}"
+
+    def address_inside(self, key: str, seconds: int = 60, *, bucket: str | None = None) -> str:
+        """A URL under which the farm's own processes reach an object, for a while."""
+        return self.client.generate_presigned_url(
+            "get_object", Params={"Bucket": bucket or self.bucket, "Key": key}, ExpiresIn=seconds
+        )
 
     def presigned_get(self, key: str, name: str, seconds: int = 3600) -> str:
         """A URL anyone may download the object with, for a while, under a file name."""

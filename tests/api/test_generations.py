@@ -143,7 +143,7 @@ def test_an_asset_is_uploaded_once_and_used_twice(client, database, stranger):
             "generation_input_segments_invalid",
         ),
         (
-            {"options": {"active_speaker_detection": {"frame_number": 1, "coordinates": [1, 2]}}},
+            {"options": {"active_speaker_detection": {"coordinates": [1, 2]}}},
             "generation_input_face_selection_invalid",
         ),
         ({"options": {"sync_mod": "loop"}}, "generation_input_validation_failed"),
@@ -159,7 +159,7 @@ def test_an_asset_is_uploaded_once_and_used_twice(client, database, stranger):
             for code in ("generation_input_validation_failed",)
             for url in (
                 "file:///etc/passwd",
-                "s3://other/film.mp4",
+                "s3://No-Bucket/film.mp4",
                 "concat:a|b",
                 "https://user:word@media.example/a.mp4",
                 "https:///a.mp4",
