@@ -121,7 +121,7 @@ def _wire_request(job: Job) -> dict[str, Any]:
         "model": request.get("model", "auto"),
         "input": request.get("input", []),
         "options": request.get("options", {}),
-        "segments": None,
+        "segments": request.get("segments"),
         "outputFileName": request.get("outputFileName"),
         "warnings": request.get("warnings", []),
         "network": job.params.get("network"),

@@ -6,9 +6,13 @@ two are compared by a test, as the API does not import the pipeline.
 
 import re
 from fractions import Fraction
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from api.speakers import ActiveSpeaker
+from api.timelines import MAX_SEGMENTS, Seconds, exact
 
 SyncMode = Literal["cut_off", "loop", "bounce", "silence", "remap"]
 FaceChoice = Literal["largest", "all"]
@@ -42,31 +46,8 @@ _MAX_FPS = 1000
 
 #: Pixels; no film is larger, and a database holds them.
 _Pixel = Annotated[int, Field(ge=0, le=65_535)]
+_Range = Annotated[list[Seconds], Field(min_length=2, max_length=2)]
 _Pad = Annotated[int, Field(ge=-4096, le=4096)]
-
-
-class ActiveSpeaker(BaseModel):
-    """Who is dubbed. This farm finds the most prominent face of each shot by itself."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    auto_detect: bool | None = None
-    frame_number: int | None = None
-    coordinates: list[int] | None = None
-    bounding_boxes: list[list[int] | None] | None = None
-    bounding_boxes_url: str | None = None
-
-    def asks_for_a_place(self) -> bool:
-        """Whether it wants a certain face rather than the found one."""
-        return any(
-            given is not None
-            for given in (
-                self.frame_number,
-                self.coordinates,
-                self.bounding_boxes,
-                self.bounding_boxes_url,
-            )
-        )
 
 
 class Options(BaseModel):
@@ -76,7 +57,7 @@ class Options(BaseModel):
         sync_mode: what gives way when film and dialogue differ in length.
         temperature, occlusion_detection_enabled, model_mode, prompt: of other networks; taken,
             and answered with a warning.
-        active_speaker_detection: ``auto_detect`` alone; for a certain place there is ``box``.
+        active_speaker_detection: who is dubbed, in place of ``faces``.
         faces: ``largest``, the most prominent face of each shot, or ``all``.
         box: [x1, y1, x2, y2] of the one face in every frame; nothing is detected.
         pads: pixels added to a face's box at the top, bottom, left and right.
@@ -87,6 +68,8 @@ class Options(BaseModel):
         language: tag of the dubbed track.
         keep_audio: whether the film's own tracks follow the dubbed one.
         fps: of a still picture.
+        keep_original: parts of the film, [start, end] in seconds, whose picture stays as it is
+            under the dialogue.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -109,6 +92,7 @@ class Options(BaseModel):
     language: Language | None = None
     keep_audio: KeepAudio = "all"
     fps: str = Field("25", max_length=20)
+    keep_original: list[_Range] = Field(default_factory=list, max_length=MAX_SEGMENTS)
 
     @field_validator("fps", mode="before")
     @classmethod
@@ -127,6 +111,16 @@ class Options(BaseModel):
             raise ValueError("box is [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
         return self
 
+    @field_validator("keep_original")
+    @classmethod
+    def _ranges_are_apart(cls, ranges: list[list[float]]) -> list[list[float]]:
+        if any(start >= end for start, end in ranges):
+            raise ValueError("each is [start, end] in seconds, start before end")
+        ordered = sorted(ranges)
+        if any(after[0] < before[1] for before, after in pairwise(ordered)):
+            raise ValueError("two of them overlap")
+        return ordered
+
     def warnings(self) -> list[str]:
         """What was asked for and has no effect here, one line each."""
         foreign = ("temperature", "occlusion_detection_enabled", "model_mode", "prompt")
@@ -137,7 +131,7 @@ class Options(BaseModel):
         ]
 
     def dub_options(self) -> dict[str, Any]:
-        """The fields of ``DubOptions`` as JSON."""
+        """The fields of ``DubOptions`` as JSON, but for those that are not among the options."""
         names = (
             "sync_mode",
             "faces",
@@ -155,4 +149,9 @@ class Options(BaseModel):
         values["box"] = None
         if self.box is not None:
             values["box"] = dict(zip(("x1", "y1", "x2", "y2"), self.box, strict=True))
+        values["keep_original"] = [
+            {"start": exact(start), "end": exact(end)} for start, end in self.keep_original
+        ]
+        speaker = self.active_speaker_detection
+        values["chosen"] = [] if speaker is None else speaker.points()
         return values

@@ -139,7 +139,16 @@ def run_on(
     report = farm.asking(
         store,
         lambda: stitch(
-            prepared, tracked, keys, inputs.source, inputs.dialogue, output, store, SILENT, network
+            prepared,
+            tracked,
+            keys,
+            inputs.source,
+            inputs.dialogue,
+            output,
+            store,
+            SILENT,
+            network,
+            inputs.more_dialogues,
         ),
     )
     return Dub(prepared, detect_steps, tracked, render_steps, output, report)
@@ -148,7 +157,9 @@ def run_on(
 def prepare_on(farm: Farm, inputs: Inputs) -> tuple[Prepared, tuple[DetectStep, ...]]:
     assert inputs.source_sha256 is not None
     assert inputs.dialogue_sha256 is not None
-    reads = input_keys(inputs.options, inputs.source_sha256, inputs.dialogue_sha256)
+    reads = input_keys(
+        inputs.options, inputs.source_sha256, inputs.dialogue_sha256, inputs.more_sha256
+    )
     held = [read for read in reads if farm.holds(read.key)]
     store = farm.machine(held)
     prepared, steps = prepare(inputs, store, SILENT, [read.key for read in held])
@@ -169,7 +180,13 @@ def order(film: Path, sound: Path, output: str, **options: Any) -> Inputs:
 def dub_here(inputs: Inputs, output: Path) -> Report:
     return dub_film(
         Order(
-            inputs.source, inputs.dialogue, output, inputs.options, inputs.network, inputs.detector
+            inputs.source,
+            inputs.dialogue,
+            output,
+            inputs.options,
+            inputs.network,
+            inputs.detector,
+            more_dialogues=inputs.more_dialogues,
         ),
         Silent(),
     )
