@@ -3,12 +3,15 @@
 import contextlib
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 import uvicorn
 
 from api.app import create_app
+from api.farm import Farm
+from api.webhook_sender import WebhookSender
 from infra.bells import Ringer
 from infra.db.session import Database
 from infra.errors import ServiceUnavailableError
@@ -21,6 +24,7 @@ STOP_SECONDS = 8
 
 #: As many threads answer requests; each needs a connection for some milliseconds.
 _CONNECTIONS = 20
+_SENDER_CONNECTIONS = 4
 
 _BACKLOG = 1024
 
@@ -56,9 +60,27 @@ def serve(settings: Settings, host: str, port: int) -> None:
     )
     _log.info("api.listening", address="http://{}:{}".format(*listener.getsockname()[:2]))
     try:
-        _Server(config, app.state.farm.events.stop).run(sockets=[listener])
+        with _sending_webhooks(app.state.farm):
+            _Server(config, app.state.farm.events.stop).run(sockets=[listener])
     finally:
         ringer.close()
+        database.close()
+
+
+@contextlib.contextmanager
+def _sending_webhooks(farm: Farm) -> Iterator[None]:
+    """Webhooks go out meanwhile, over connections that requests do not wait for."""
+    database = Database(farm.settings.database_url, pool_size=_SENDER_CONNECTIONS)
+    stop = threading.Event()
+    sender = WebhookSender(farm, database)
+    thread = threading.Thread(target=sender.run_until, args=(stop,), name="webhooks", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        # What is still under way then is sent again by another, when its lease runs out.
+        thread.join(STOP_SECONDS)
         database.close()
 
 
@@ -92,8 +114,12 @@ class _Server(uvicorn.Server):
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ServiceUnavailableError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
         ) from None
+    # Connections inherit it. asyncio sets it by itself, but not on those of a socket made like this
+    # one, and then an answer's body waits 40 ms for the client to confirm the headers.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

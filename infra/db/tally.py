@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from infra.db.events import Place, horizon
 from infra.db.figures import STEP_SECONDS, Figures, add_figures, read_figures, set_figures
 from infra.db.states import JOB_ENDS, QUEUE_OF, Queue
 
@@ -22,8 +23,6 @@ _HALF_LIFE_STEPS: Final = 200
 
 # Two leaders, at a change of them, take turns; the number is any nobody else takes.
 _ALONE: Final = text("SELECT pg_advisory_xact_lock(4211874)")
-
-_BEGIN: Final = text("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
 
 _NEW: Final = text("""
 SELECT e.xact, e.id, e.kind, e.data ->> 'stage' AS stage,
@@ -117,11 +116,14 @@ def take_tally(session: Session) -> Tally:
 
 
 def _place(session: Session, figures: Figures) -> dict[str, int]:
-    """Up to where events are counted; a farm that was never looked at begins now."""
-    known = figures.get("place")
-    if known is None:
-        return {"xact": int(session.scalar(_BEGIN) or 0), "id": 0}
-    return {name: int(value) for name, value in known.items()}  # exact: far below 2 ** 53
+    """Up to where events are counted; a farm that was never looked at begins now.
+
+    So does one that was restored from a dump and knows a place in the future.
+    """
+    now = horizon(session)
+    known = figures.get("place", {"xact": now.xact, "id": now.id})
+    place = min(now, Place(int(known["xact"]), int(known["id"])))  # exact: far below 2 ** 53
+    return place._asdict()
 
 
 def _speeds(figures: Figures, tally: Tally) -> Figures:

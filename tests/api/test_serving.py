@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from api.serving import _listen
 from infra.settings import Settings
 from infra.storage.objects import STREAM_PART
 from pipeline.running.commands import run
@@ -133,3 +135,11 @@ def test_the_api_loads_no_media_stack():
 def test_nothing_is_left_of_it(process):
     address_of(process)
     assert psutil.Process(process.pid).children() == []
+
+
+def test_no_answer_waits_for_the_client_to_confirm_its_headers():
+    with _listen("127.0.0.1", 0) as listener:
+        with socket.create_connection(listener.getsockname()):
+            connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
