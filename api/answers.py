@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sqlalchemy.orm import Session
 
@@ -10,7 +10,6 @@ from api.eta import seconds_left
 from api.farm import Farm
 from infra.db.models import Job, Step
 from infra.db.progress import JobProgress, progress_of
-from infra.db.projects import Caller
 from infra.db.speeds import StageSpeed, speeds_of
 from infra.db.states import JOB_ENDS, JobState, Stage
 from infra.wire import STATUS_OF, wire_code
@@ -21,8 +20,17 @@ OUTPUT_URL_SECONDS: Final = 3600
 _CANCELED = "The generation was canceled."
 
 
+class Owner(Protocol):
+    """Whose jobs they are: a caller, or nobody who asked."""
+
+    @property
+    def project_name(self) -> str:
+        """Of the project."""
+        ...
+
+
 def generations(
-    session: Session, farm: Farm, caller: Caller, jobs: Iterable[Job]
+    session: Session, farm: Farm, caller: Owner, jobs: Iterable[Job]
 ) -> list[dict[str, Any]]:
     """Jobs as generations, with what their steps say of them; two queries for all."""
     listed = list(jobs)
@@ -33,7 +41,7 @@ def generations(
 
 def _generation(
     farm: Farm,
-    caller: Caller,
+    caller: Owner,
     job: Job,
     progress: JobProgress,
     speeds: dict[Stage, StageSpeed],
@@ -71,13 +79,11 @@ def _generation(
     }
 
 
-def output_url(farm: Farm, job: Job) -> str | None:
+def output_url(farm: Farm, job: Job, seconds: int = OUTPUT_URL_SECONDS) -> str | None:
     """A fresh address of the output; None until there is one."""
     if job.output_key is None:
         return None
-    return farm.store.presigned_get(
-        job.output_key, job.output_name or "output.mp4", OUTPUT_URL_SECONDS
-    )
+    return farm.store.presigned_get(job.output_key, job.output_name or "output.mp4", seconds)
 
 
 def step_answer(step: Step) -> dict[str, Any]:

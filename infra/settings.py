@@ -50,6 +50,11 @@ class Settings(BaseSettings):
         metrics_port: on which a worker or a reconciler answers with metrics of its own.
         fetch_private_addresses: whether input URLs may point into private networks.
         max_upload_bytes: of one input.
+        webhook_private_addresses: whether webhooks may go into private networks.
+        webhook_http: whether they may go without TLS.
+        event_days: events, and webhooks that ended, are kept so long.
+        requests_per_minute: of one API key; 0 for as many as it likes. A project may have its own.
+        live_jobs: unfinished ones of one project; unset for as many as it likes, as above.
         s3_input_buckets: what inputs may be named as ``s3://bucket/key``: ``BUCKET``,
             ``BUCKET/PREFIX`` or ``PROJECT=BUCKET/PREFIX``, with commas between; none unless set.
         max_batch_bytes: of the file of one batch.
@@ -94,6 +99,12 @@ class Settings(BaseSettings):
 
     fetch_private_addresses: bool = False
     max_upload_bytes: int = Field(200 * _GIB, gt=0)
+
+    webhook_private_addresses: bool = False
+    webhook_http: bool = False
+    event_days: float = Field(90.0, gt=0)
+    requests_per_minute: int = Field(6000, ge=0)
+    live_jobs: int | None = Field(None, ge=1)
     s3_input_buckets: str = ""
     max_batch_bytes: int = Field(4 * _GIB, gt=0)
     max_batch_rows: int = Field(5_000_000, gt=0)

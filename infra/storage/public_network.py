@@ -4,8 +4,11 @@ A name is resolved once, all its addresses are checked, and the connection goes 
 were checked, so a name that changes its mind between look and connection gains nothing.
 """
 
+import functools
 import ipaddress
 import socket
+import ssl
+import time
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -20,23 +23,37 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
-def transport_to(*, private_addresses: bool) -> httpx.HTTPTransport:
+def transport_to(
+    *, private_addresses: bool, total_seconds: float | None = None
+) -> httpx.HTTPTransport:
     """For a client without proxies.
 
     Connecting raises FetchError where a name leads to a private address and those are not allowed.
+
+    Args:
+        private_addresses: allows them.
+        total_seconds: a connection is broken off after so long, however often a byte arrives.
     """
-    transport = httpx.HTTPTransport()
+    transport = httpx.HTTPTransport(verify=_tls())
     # The one way to give it addresses of our choice and leave names to TLS and the Host header.
     transport._pool = httpcore.ConnectionPool(
-        ssl_context=httpx.create_ssl_context(),
-        network_backend=_CheckedNetwork(private_addresses=private_addresses),
+        ssl_context=_tls(),
+        network_backend=_CheckedNetwork(
+            private_addresses=private_addresses, total_seconds=total_seconds
+        ),
     )
     return transport
 
 
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Read from the certificates' file once; that takes longer than many a request."""
+    return httpx.create_ssl_context()
+
+
 class _CheckedNetwork(httpcore.SyncBackend):
-    def __init__(self, *, private_addresses: bool) -> None:
-        self._private_addresses = private_addresses
+    def __init__(self, *, private_addresses: bool, total_seconds: float | None) -> None:
+        self._private_addresses, self._total_seconds = private_addresses, total_seconds
 
     def connect_tcp(
         self,
@@ -50,7 +67,10 @@ class _CheckedNetwork(httpcore.SyncBackend):
         refusal = httpcore.ConnectError(f"{host} has no address")
         for address in self._addresses(host, port):
             try:
-                return super().connect_tcp(address, port, timeout, local_address, options)
+                stream = super().connect_tcp(address, port, timeout, local_address, options)
+                if self._total_seconds is None:
+                    return stream
+                return _ShortLived(stream, time.monotonic() + self._total_seconds)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 refusal = httpcore.ConnectError(f"{host}: {error}")
         raise refusal
@@ -65,6 +85,40 @@ class _CheckedNetwork(httpcore.SyncBackend):
             for address in addresses:
                 _check_address(host, address)
         return addresses
+
+
+class _ShortLived(httpcore.NetworkStream):
+    """A connection that ends at a time, with less and less patience for every byte."""
+
+    def __init__(self, stream: httpcore.NetworkStream, ends: float) -> None:
+        self._stream, self._ends = stream, ends
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._left(timeout, httpcore.ConnectTimeout)
+        return _ShortLived(self._stream.start_tls(ssl_context, server_hostname, left), self._ends)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def _left(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise late("it took too long altogether")
+        return left if timeout is None else min(left, timeout)
 
 
 def _check_address(host: str, address: str) -> None:

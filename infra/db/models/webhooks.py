@@ -57,7 +57,9 @@ class WebhookDelivery(Base):
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
         is_one_of("state", ("pending", "delivered", "failed")),
-        CheckConstraint("job_id IS NOT NULL OR batch_id IS NOT NULL", name="subject"),
+        CheckConstraint(
+            "job_id IS NOT NULL OR batch_id IS NOT NULL OR kind = 'webhook.test'", name="subject"
+        ),
         Index("ix_webhook_deliveries_due", "next_at", postgresql_where=_PENDING),
         # What was said of a job earlier to the same address goes first.
         Index("ix_webhook_deliveries_order", "job_id", "event_id", postgresql_where=_PENDING),
