@@ -1,6 +1,7 @@
 """``lipfarm submit``: order a dub from a farm, with files or URLs."""
 
 import contextlib
+import functools
 import json
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import httpx
 from lipfarm.choices import RATE, Integers
 from lipfarm.farm_client import FarmClient, farm_options
 from lipfarm.generation_commands import follow, show
+from lipfarm.upload_display import ShowUpload, show_uploads
+from lipfarm.uploading import PARTS_FROM_BYTES, upload_file
 from pipeline.errors import UnreadableMediaError
 from pipeline.options import Blend, FaceChoice, KeepAudio, SyncMode
 
@@ -72,7 +75,9 @@ def submit(
         "outputFileName": output_name,
         "priority": priority,
     }
-    generation = send_order(client, _given(order), {"video": video, "audio": audio})
+    inputs = {"video": video, "audio": audio}
+    with show_uploads(as_json=as_json) as show_upload:
+        generation = send_order(client, _given(order), inputs, show_upload)
     if not wait:
         if as_json:
             show(generation, as_json=True)
@@ -84,13 +89,16 @@ def submit(
     follow(client, generation["id"], as_json=as_json)
 
 
-def send_order(client: FarmClient, order: dict[str, Any], inputs: dict[str, str]) -> dict[str, Any]:
+def send_order(
+    client: FarmClient, order: dict[str, Any], inputs: dict[str, str], show_upload: ShowUpload
+) -> dict[str, Any]:
     """Order a dub; tried again while the farm is away, and yet ordered once.
 
     Args:
         client: the farm.
         order: fields of the request.
         inputs: file or URL, as ``video`` and ``audio``.
+        show_upload: told the name and size of each large file, which goes in parts.
 
     Raises:
         UnreadableMediaError: a file cannot be read.
@@ -99,13 +107,20 @@ def send_order(client: FarmClient, order: dict[str, Any], inputs: dict[str, str]
     paths = {kind: Path(place) for kind, place in inputs.items() if kind not in urls}
     for kind, path in paths.items():
         _require_file(kind, path)
-    order = order | {"input": [{"type": kind, "url": url} for kind, url in urls.items()]}
+    # The key and the network are wrong before a film was sent, not after.
+    if paths:
+        client.get("/v2/models")
+    named = [{"type": kind, "url": url} for kind, url in urls.items()]
+    large = [kind for kind, path in paths.items() if path.stat().st_size >= PARTS_FROM_BYTES]
+    for kind in large:
+        path = paths.pop(kind)
+        asset = upload_file(client, kind, path, functools.partial(show_upload, path.name))
+        named.append({"type": kind, "assetId": asset})
+    order = order | {"input": named}
     headers = {"Idempotency-Key": uuid.uuid4().hex}
     if not paths:
         sent = client.send(lambda http: http.post("/v2/generate", json=order, headers=headers))
     else:
-        # The key and the network are wrong before a film was sent, not after.
-        client.get("/v2/models")
         fields = {
             name: value if isinstance(value, str) else json.dumps(value)
             for name, value in order.items()
