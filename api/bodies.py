@@ -16,7 +16,7 @@ from api.requests import GenerationRequest
 MAX_JSON_BYTES: Final = 16 << 20
 
 #: Fields of a form that hold JSON; the others are words.
-_JSON_FIELDS: Final = frozenset({"input", "options", "segments", "priority"})
+_JSON_FIELDS: Final = frozenset({"input", "options", "segments", "labels", "priority"})
 
 
 async def read_body(request: Request, limit: int = MAX_JSON_BYTES) -> bytes:
