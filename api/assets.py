@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from api.errors import RefusedError
 from api.farm import Farm
 from api.requests import MAX_URL_LENGTH, Name, check_input_url
+from api.words import words_of
 from infra.db.asset_lists import SORTS, Page, Sort, Value, value_of
 from infra.db.assets import AssetKind
 from infra.db.models import Asset
@@ -78,7 +79,7 @@ class AssetQuery(BaseModel):
         given = [value] if isinstance(value, str) else value
         if not isinstance(given, list):
             return value
-        return [w.strip().lower() for each in given for w in str(each).split(",") if w.strip()]
+        return [str(word).lower() for word in words_of(given)]
 
     def page(self) -> Page:
         """What the database is asked; one row more than the page, to see whether another follows.

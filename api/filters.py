@@ -1,13 +1,14 @@
 """Which generations a request means: by status, label, language, text and time."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Final, get_args
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from api.options import Language
 from api.requests import Name
+from api.words import words_of
 from infra.db.finding import ATTENTION, REST, Order, Wanted
 from infra.db.states import JobState
 from infra.wire import STATUS_OF
@@ -110,10 +111,7 @@ def _split(value: object) -> object:
         value = [value]
     if not isinstance(value, list):
         return value
-    words: list[Any] = []
-    for each in value:
-        words += [w for w in each.split(",") if w] if isinstance(each, str) else [each]
-    return words
+    return words_of(value)
 
 
 def _known(words: Iterable[str], known: tuple[str, ...]) -> list[str]:

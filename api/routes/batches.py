@@ -18,6 +18,7 @@ from api.errors import RefusedError
 from api.farm import FarmHere, Reader, Submitter
 from api.orders import parse_id
 from api.paging import CURSOR_HEADER, Cursor, cursor_after, parse_cursor
+from api.words import words_of
 from infra.batch_results import as_csv, as_jsonl, result_rows
 from infra.db.batches import BATCH_STATES, BatchState, get_batch, list_batches
 from infra.db.models import Batch
@@ -148,7 +149,7 @@ def _the_batch(session: Session, caller: Caller, batch_id: str) -> Batch:
 
 
 def _states(statuses: list[str] | None) -> list[BatchState]:
-    wanted = {word.lower() for text in statuses or () for word in text.split(",") if word}
+    wanted = {str(word).lower() for word in words_of(statuses or ())}
     if strange := wanted - set(BATCH_STATES):
         known = ", ".join(state.upper() for state in BATCH_STATES)
         raise RefusedError(
