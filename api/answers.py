@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy.orm import Session
 
 from api.eta import seconds_left
-from api.farm import Farm
+from api.farm import ADDRESS_SECONDS, Farm
 from infra.db.models import Job, Step
 from infra.db.progress import JobProgress, progress_of
 from infra.db.speeds import StageSpeed, speeds_of
@@ -80,10 +80,14 @@ def _generation(
 
 
 def output_url(farm: Farm, job: Job, seconds: int = OUTPUT_URL_SECONDS) -> str | None:
-    """A fresh address of the output; None until there is one."""
-    if job.output_key is None:
+    """An address of the output that works for so many seconds at least; None until there is one."""
+    key, name = job.output_key, job.output_name or "output.mp4"
+    if key is None:
         return None
-    return farm.store.presigned_get(job.output_key, job.output_name or "output.mp4", seconds)
+    return farm.addresses.get(
+        (key, name, seconds),
+        lambda: farm.store.presigned_get(key, name, seconds + int(ADDRESS_SECONDS)),
+    )
 
 
 def step_answer(step: Step) -> dict[str, Any]:

@@ -1,15 +1,17 @@
 """What every request stands on: the farm's parts, and who asks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Literal, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyCookie, APIKeyHeader
+from limits import RateLimitItemPerMinute
 
 from api.errors import RefusedError
 from api.event_hub import EventHub
 from api.limits import Limits
+from api.recently import Recently
 from api.same_origin import is_safe, is_same_origin
 from infra.db.projects import Caller, authenticate
 from infra.db.session import Database
@@ -18,6 +20,11 @@ from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 
 Scope = Literal["read", "submit", "admin"]
+
+#: How old an answer may be that many dashboards ask for.
+SHARED_SECONDS: Final = 3.0
+#: How long a signed address is given out again; it works for so much longer.
+ADDRESS_SECONDS: Final = 600.0
 
 #: What a scope includes.
 _INCLUDES: dict[str, frozenset[str]] = {
@@ -37,13 +44,20 @@ _cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="Signed in at 
 
 @dataclass(frozen=True, slots=True)
 class Farm:
-    """The parts an API process talks to."""
+    """The parts an API process talks to.
+
+    Attributes:
+        recently: answers that many ask for and that may be some seconds old.
+        addresses: of objects, signed; signing one takes as long as reading ten rows.
+    """
 
     settings: Settings
     database: Database
     store: ObjectStore
     limits: Limits
     events: EventHub
+    recently: Recently = field(default_factory=lambda: Recently(SHARED_SECONDS))
+    addresses: Recently = field(default_factory=lambda: Recently(ADDRESS_SECONDS, 5000))
 
 
 def _farm(request: Request) -> Farm:
@@ -93,10 +107,29 @@ def _caller(
     return caller
 
 
+def _counted(
+    farm: FarmHere, response: Response, caller: Annotated[Caller, Depends(_caller)]
+) -> Caller:
+    """The caller, one more of its requests counted."""
+    limit = caller.requests_per_minute
+    if limit is None:
+        limit = farm.settings.requests_per_minute
+    if limit == 0:
+        return caller
+    standing = farm.limits.hit(RateLimitItemPerMinute(limit, namespace="key"), str(caller.key_id))
+    if standing is None:
+        return caller
+    if standing.is_over:
+        message = f"the API key may send {limit} requests a minute"
+        raise RefusedError("rate_limit_exceeded", message, headers=standing.headers())
+    response.headers.update(standing.headers())
+    return caller
+
+
 def _allow(scope: Scope) -> Callable[[Caller], Caller]:
     """Who asks, if the key may do what the scope says."""
 
-    def caller(known: Annotated[Caller, Depends(_caller)]) -> Caller:
+    def caller(known: Annotated[Caller, Depends(_counted)]) -> Caller:
         if not allows(known, scope):
             raise RefusedError("forbidden", f"the API key lacks the scope {scope}")
         return known

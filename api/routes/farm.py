@@ -6,6 +6,7 @@ those of the caller's project alone.
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from api.farm import FarmHere, Reader
 from infra.db.figures import Figures, read_figures, seconds_a_unit
 from infra.db.models import QueueSample
 from infra.db.samples import KEPT_DAYS, QueueBucket, latest_samples, sample_series
+from infra.db.session import Database
 from infra.db.stuck import count_attention, count_jobs, stuck_jobs
 from infra.db.workers import list_workers
 
@@ -33,16 +35,23 @@ def get_farm(
     ] = 10,
 ) -> dict[str, Any]:
     """How the farm stands: queues, workers, speeds; of your jobs, how many and which are stuck."""
-    with farm.database.transaction() as session:
+    return farm.recently.get(
+        ("farm", caller.project_id, stuck_minutes),
+        lambda: _at_a_glance(farm.database, caller.project_id, stuck_minutes),
+    )
+
+
+def _at_a_glance(database: Database, project_id: UUID, stuck_minutes: float) -> dict[str, Any]:
+    with database.transaction() as session:
         figures, samples = read_figures(session), latest_samples(session)
-        stuck = stuck_jobs(session, caller.project_id, stuck_minutes * 60)
+        stuck = stuck_jobs(session, project_id, stuck_minutes * 60)
         return {
             "sampledAt": _time(samples[0].at) if samples else None,
             "queues": [_queue(sample, figures) for sample in samples],
             "workers": _workers(session),
             "speeds": _speeds(figures),
-            "jobs": count_jobs(session, caller.project_id),
-            "attention": count_attention(session, caller.project_id),
+            "jobs": count_jobs(session, project_id),
+            "attention": count_attention(session, project_id),
             "stuckMinutes": stuck_minutes,
             "stuck": [
                 {
@@ -66,8 +75,14 @@ def get_samples(
 ) -> dict[str, Any]:
     """How the queues went, in buckets of equal length, oldest first."""
     width = max(minutes * 60 / buckets, farm.settings.sample_seconds)
-    with farm.database.transaction() as session:
-        series = sample_series(session, minutes * 60, width)
+    return farm.recently.get(
+        ("samples", minutes, width), lambda: _samples(farm.database, minutes * 60, width)
+    )
+
+
+def _samples(database: Database, seconds: float, width: float) -> dict[str, Any]:
+    with database.transaction() as session:
+        series = sample_series(session, seconds, width)
     queues: dict[str, list[dict[str, Any]]] = {"cpu": [], "gpu": [], "stitch": []}
     for bucket in series:
         queues[bucket.queue].append(_bucket(bucket, width))

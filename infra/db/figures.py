@@ -40,7 +40,9 @@ Figures = dict[str, dict[str, float]]
 
 def add_figures(session: Session, figures: Mapping[str, Mapping[str, float]]) -> None:
     """Add to what the farm has counted; what it has not counted yet begins at nought."""
-    rows = [(name, label, float(value)) for name, of in figures.items() for label, value in of.items()]
+    rows = [
+        (name, label, float(value)) for name, of in figures.items() for label, value in of.items()
+    ]
     if rows:
         names, labels, values = (list(column) for column in zip(*rows, strict=True))
         session.execute(_ADD, {"names": names, "labels": labels, "values": values})

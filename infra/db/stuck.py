@@ -9,15 +9,15 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 #: Of the project's jobs at work, the oldest so many are looked at.
-_LOOKED_AT: Final = 2000
+_LOOKED_AT: Final = 500
 
 _COUNT: Final = text("""
 SELECT state, count(*) AS jobs FROM jobs WHERE project_id = :project GROUP BY state
 """)
 _ATTENTION: Final = text("SELECT count(*) FROM jobs WHERE project_id = :project AND attention")
 
-# Begun, to run, and for so long no step of it was claimed, got a frame further or ended. Moves are
-# in the log; frames are not, so running steps are asked.
+# Begun, to run, nothing of it waits for a worker, and yet for so long no step of it was claimed,
+# got a frame further or ended. Moves are in the log; frames are not, so running steps are asked.
 _STUCK: Final = text("""
 SELECT j.id, j.name, j.state, j.language, moved.at AS since
 FROM (
@@ -29,6 +29,8 @@ FROM (
 CROSS JOIN LATERAL (
     SELECT at FROM events WHERE job_id = j.id ORDER BY xact DESC, id DESC LIMIT 1) moved
 WHERE moved.at < clock_timestamp() - make_interval(secs => :seconds)
+  AND NOT EXISTS (
+    SELECT FROM steps s WHERE s.job_id = j.id AND s.state = 'queued' AND s.ready)
   AND NOT EXISTS (
     SELECT FROM steps s WHERE s.job_id = j.id AND s.state = 'running'
       AND s.progress_at > clock_timestamp() - make_interval(secs => :seconds))
@@ -63,7 +65,7 @@ def stuck_jobs(
 ) -> list[StuckJob]:
     """Jobs that were begun and did not get on for so many seconds, the longest first.
 
-    A job whose first step still waits for a worker is not among them.
+    One that waits for a worker is not among them: how long that takes is the queue's to say.
     """
     values: dict[str, Any] = {
         "project": project_id,

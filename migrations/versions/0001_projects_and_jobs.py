@@ -182,6 +182,7 @@ def upgrade() -> None:
         ["created_at", "id"],
         unique=False,
         postgresql_where=sa.text("finished_at IS NULL"),
+        postgresql_include=["state"],
     )
     op.create_index("ix_jobs_page", "jobs", ["project_id", "created_at", "id"], unique=False)
     op.create_index(

@@ -141,6 +141,7 @@ def upgrade() -> None:
         ["queue", "rank", "project_id", "id"],
         unique=False,
         postgresql_where=sa.text("ready"),
+        postgresql_include=["stage", "frames"],
     )
     op.create_index(
         "ix_steps_running",
@@ -154,7 +155,8 @@ def upgrade() -> None:
         "steps",
         ["not_before"],
         unique=False,
-        postgresql_where=sa.text("state = 'queued' AND NOT ready AND not_before IS NOT NULL"),
+        postgresql_where=sa.text("state = 'queued' AND NOT ready"),
+        postgresql_include=["queue"],
     )
     op.create_table(
         "attempts",

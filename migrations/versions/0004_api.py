@@ -375,6 +375,13 @@ def _change_tables() -> None:
         postgresql_where=sa.text("state = 'pending'"),
     )
     op.create_index(
+        "ix_webhook_deliveries_failed",
+        "webhook_deliveries",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'failed'"),
+    )
+    op.create_index(
         "ix_webhook_deliveries_page",
         "webhook_deliveries",
         ["project_id", "created_at", "id"],
@@ -421,6 +428,7 @@ def _undo_changes() -> None:
         type_="foreignkey",
     )
     op.drop_index("ix_webhook_deliveries_page", table_name="webhook_deliveries")
+    op.drop_index("ix_webhook_deliveries_failed", table_name="webhook_deliveries")
     op.drop_index(
         "ix_webhook_deliveries_order",
         table_name="webhook_deliveries",

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Any, ClassVar, get_args
+from typing import get_args
 
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -96,7 +96,7 @@ class Figure(Base):
     """
 
     __tablename__ = "farm_figures"
-    __table_args__: ClassVar[Any] = {"postgresql_with": {"fillfactor": "50"}}
+    __table_args__ = ({"postgresql_with": {"fillfactor": "50"}},)
 
     name: Mapped[str] = mapped_column(primary_key=True)
     label: Mapped[str] = mapped_column(primary_key=True)

@@ -39,7 +39,13 @@ class Job(Base):
         UniqueConstraint("project_id", "idempotency_key"),
         Index("ix_jobs_page", "project_id", "created_at", "id"),
         Index("ix_jobs_page_of_state", "project_id", "state", "created_at", "id"),
-        Index("ix_jobs_live", "created_at", "id", postgresql_where=_LIVE),
+        Index(
+            "ix_jobs_live",
+            "created_at",
+            "id",
+            postgresql_where=_LIVE,
+            postgresql_include=["state"],
+        ),
         Index(
             "ix_jobs_attention",
             "project_id",

@@ -19,7 +19,7 @@ from infra.db.states import Queue, Stage, StepState
 
 _READY = text("ready")
 _RUNNING = text("state = 'running'")
-_WAITING = text("state = 'queued' AND NOT ready AND not_before IS NOT NULL")
+_WAITING = text("state = 'queued' AND NOT ready")
 
 #: How an attempt may end.
 OUTCOMES = ("completed", "failed", "lost", "released", "canceled")
@@ -68,13 +68,26 @@ class Step(Base):
             name="leased",
         ),
         UniqueConstraint("job_id", "stage", "segment_index"),
-        # The order of the claim.
-        Index("ix_steps_ready", "queue", "rank", "project_id", "id", postgresql_where=_READY),
+        # The order of the claim; what is included is for those who count.
+        Index(
+            "ix_steps_ready",
+            "queue",
+            "rank",
+            "project_id",
+            "id",
+            postgresql_where=_READY,
+            postgresql_include=["stage", "frames"],
+        ),
         # Counts a project's running steps, and finds all that run. Without the lease in it, a
         # heartbeat touches no index.
         Index("ix_steps_running", "queue", "project_id", postgresql_where=_RUNNING),
         Index("ix_steps_being_made", "artifact_key", postgresql_where=_RUNNING),
-        Index("ix_steps_waiting", "not_before", postgresql_where=_WAITING),
+        Index(
+            "ix_steps_waiting",
+            "not_before",
+            postgresql_where=_WAITING,
+            postgresql_include=["queue"],
+        ),
         Index("ix_steps_job_id_stage_state", "job_id", "stage", "state"),
         Index(
             "ix_steps_artifact_id", "artifact_id", postgresql_where=text("artifact_id IS NOT NULL")

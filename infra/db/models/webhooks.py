@@ -61,6 +61,11 @@ class WebhookDelivery(Base):
             "job_id IS NOT NULL OR batch_id IS NOT NULL OR kind = 'webhook.test'", name="subject"
         ),
         Index("ix_webhook_deliveries_due", "next_at", postgresql_where=_PENDING),
+        Index(
+            "ix_webhook_deliveries_failed",
+            "created_at",
+            postgresql_where=text("state = 'failed'"),
+        ),
         # What was said of a job earlier to the same address goes first.
         Index("ix_webhook_deliveries_order", "job_id", "event_id", postgresql_where=_PENDING),
         Index("ix_webhook_deliveries_page", "project_id", "created_at", "id"),

@@ -168,10 +168,23 @@ def test_a_job_nothing_happens_to_is_stuck_until_something_does(farm):
             return [found.id for found in stuck_jobs(session, whose, 600)]
 
     assert stuck() == []
-    farm.run("UPDATE jobs SET started_at = now() - interval '1 hour'")
+    farm.run("UPDATE jobs SET started_at = now() - interval '1 hour' WHERE state <> 'queued'")
     farm.run("UPDATE events SET at = now() - interval '1 hour'")
     farm.run("UPDATE steps SET progress_at = now() - interval '1 hour'")
-    assert stuck() == [job]  # the other one was never begun: it waits
+    assert stuck() == [job]
     assert stuck(farm.project("other")) == []
     farm.run("UPDATE steps SET progress_at = now() WHERE id = :step", step=claim.step_id)
     assert stuck() == []
+
+
+def test_a_job_that_waits_for_a_worker_is_not_stuck(farm):
+    project, worker = farm.project(), farm.worker()
+    job = farm.job(project)
+    farm.reach(worker, job, "render")
+    farm.run("UPDATE jobs SET started_at = now() - interval '1 hour'")
+    farm.run("UPDATE events SET at = now() - interval '1 hour'")
+    with farm.database.transaction() as session:
+        assert stuck_jobs(session, project, 600) == []
+    farm.run("UPDATE steps SET ready = false")
+    with farm.database.transaction() as session:
+        assert [found.id for found in stuck_jobs(session, project, 600)] == [job]
