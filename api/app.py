@@ -6,8 +6,10 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from api import sign_in
+from api.dashboard import pages
 from api.edge import Edge
 from api.errors import install_error_answers
+from api.etags import EntityTags
 from api.event_hub import EventHub
 from api.farm import Farm
 from api.limits import Limits
@@ -15,19 +17,25 @@ from api.metrics import FarmCollector
 from api.routes import (
     actions,
     assets,
+    audit,
     batches,
     controls,
+    deliveries,
     estimates,
     events,
     farm,
     generations,
     health,
+    keys,
     languages,
     lists,
     metrics,
     outputs,
     steps,
+    strips,
     uploads,
+    webhooks,
+    workers,
 )
 from api.traffic import Traffic, TrafficMetrics
 from infra.db.session import Database
@@ -53,6 +61,7 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
     )
     app.state.farm = Farm(settings, database, store, Limits(settings.redis_url), EventHub(database))
     install_error_answers(app)
+    app.add_middleware(EntityTags)
     app.add_middleware(Edge)
     app.state.metrics = _registry(app, settings, database)
     for routes in (
@@ -60,20 +69,28 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
         controls,
         actions,
         steps,
+        strips,
         outputs,
         uploads,
         assets,
         lists,
         health,
         events,
+        webhooks,
+        deliveries,
+        keys,
+        audit,
         sign_in,
         batches,
         estimates,
         languages,
         farm,
+        workers,
         metrics,
+        pages,
     ):
         app.include_router(routes.router)
+    app.mount(pages.STATIC, pages.Assets())
     return app
 
 

@@ -36,6 +36,12 @@ REFUSALS: Final[dict[str, Entry]] = {
     "generation_not_found": Entry(
         404, "There is no such generation in your project.", "Check the id and the key's project."
     ),
+    "webhook_not_found": Entry(
+        404, "Your project has no such address or message.", "List them under /v2/webhooks."
+    ),
+    "key_not_found": Entry(
+        404, "Your project has no such key that works.", "List them with GET /v2/keys."
+    ),
     "step_not_found": Entry(
         404, "The generation has no such step.", "List them with GET /v2/generate/{id}/steps."
     ),

@@ -4,8 +4,10 @@ Where Redis does not answer, nobody is turned away: a farm without its bell take
 256 random bits, so that the count of failed sign-ins only spares the database.
 """
 
+import math
 import threading
 import time
+from dataclasses import dataclass
 from typing import Final
 
 from limits import RateLimitItem, RateLimitItemPerMinute
@@ -28,6 +30,32 @@ FAILED_SIGN_INS: Final = RateLimitItemPerMinute(10, namespace="sign-in")
 _log = get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a counter stands after a request.
+
+    Attributes:
+        is_over: the request was one too many.
+        limit: a minute's.
+        remaining: of it.
+        reset_seconds: until there is more.
+    """
+
+    is_over: bool
+    limit: int
+    remaining: int
+    reset_seconds: int
+
+    def headers(self) -> dict[str, str]:
+        """As clients read it: the draft of the IETF's that most know."""
+        told = {
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(self.remaining),
+            "RateLimit-Reset": str(self.reset_seconds),
+        }
+        return told | ({"Retry-After": str(self.reset_seconds)} if self.is_over else {})
+
+
 class Limits:
     """Counters of one process's requests; threads share it."""
 
@@ -38,27 +66,27 @@ class Limits:
         self._lock = threading.Lock()
         self._asleep_until = 0.0
 
-    def hit(self, item: RateLimitItem, *who: str) -> float | None:
-        """Count one; None if it is within the limit, else the seconds until one is again."""
+    def hit(self, item: RateLimitItem, *who: str) -> Standing | None:
+        """Count one request; None where nobody can."""
         return self._ask(item, who, counts=True)
 
-    def look(self, item: RateLimitItem, *who: str) -> float | None:
+    def look(self, item: RateLimitItem, *who: str) -> Standing | None:
         """The same without counting."""
         return self._ask(item, who, counts=False)
 
-    def _ask(self, item: RateLimitItem, who: tuple[str, ...], *, counts: bool) -> float | None:
+    def _ask(self, item: RateLimitItem, who: tuple[str, ...], *, counts: bool) -> Standing | None:
         if time.monotonic() < self._asleep_until:
             return None
         try:
             limiter = self._connected()
-            if (limiter.hit if counts else limiter.test)(item, *who):
-                return None
-            reset = limiter.get_window_stats(item, *who).reset_time
+            is_within = (limiter.hit if counts else limiter.test)(item, *who)
+            stats = limiter.get_window_stats(item, *who)
         except (RedisError, OSError) as error:
             self._asleep_until = time.monotonic() + _LEAVE_ALONE_SECONDS
             _log.warning("limits.unavailable", error=type(error).__name__)
             return None
-        return max(1.0, reset - time.time())
+        wait = max(1, math.ceil(stats.reset_time - time.time()))
+        return Standing(not is_within, item.amount, max(0, stats.remaining), wait)
 
     def _connected(self) -> SlidingWindowCounterRateLimiter:
         with self._lock:

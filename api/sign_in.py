@@ -4,7 +4,6 @@ The cookie has 256 random bits, of which the farm keeps a hash. Scripts cannot r
 site can have it sent, and it ends after a working day or with its key.
 """
 
-import math
 from typing import Annotated, Final
 from urllib.parse import parse_qs, urlencode
 
@@ -13,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from api.auditing import note
 from api.errors import RefusedError, describe_mistakes
 from api.farm import COOKIE, Farm, FarmHere, Visitor
 from api.limits import FAILED_SIGN_INS
@@ -110,6 +110,7 @@ def leave(request: Request, visitor: Visitor, farm: FarmHere) -> Response:
     if visitor is not None and visitor.sign_in_id is not None:
         with farm.database.transaction() as session:
             sign_out(session, visitor.sign_in_id)
+            note(session, visitor, "dashboard.sign_out")
     answer = RedirectResponse(DOOR, 303)
     answer.delete_cookie(
         COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https"
@@ -118,16 +119,13 @@ def leave(request: Request, visitor: Visitor, farm: FarmHere) -> Response:
 
 
 def _exchange(farm: Farm, key: str, address: str) -> tuple[Caller, NewSignIn]:
-    wait = farm.limits.look(FAILED_SIGN_INS, address)
-    if wait is not None:
-        raise RefusedError(
-            "rate_limit_exceeded",
-            f"too many wrong keys; wait {wait:.0f} s",
-            headers={"Retry-After": f"{math.ceil(wait)}"},
-        )
+    standing = farm.limits.look(FAILED_SIGN_INS, address)
+    if standing is not None and standing.is_over:
+        raise RefusedError("rate_limit_exceeded", "too many wrong keys", headers=standing.headers())
     with farm.database.transaction() as session:
         caller = authenticate(session, key)
         if caller is not None:
+            note(session, caller, "dashboard.sign_in")
             return caller, sign_in(session, caller)
     farm.limits.hit(FAILED_SIGN_INS, address)
     _log.warning("sign_in.refused", address=address)

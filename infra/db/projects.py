@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, func, select, text, update
+from sqlalchemy import ColumnElement, Select, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from infra.db.models import ApiKey, Project
+from infra.errors import NotFoundError
 
 _MARK: Final = "lf_"
 _PREFIX_CHARACTERS: Final = 11
@@ -51,6 +52,23 @@ def create_project(session: Session, name: str, weight: int = 1) -> uuid.UUID:
     """Make a project, or find the one of that name; then the weight stays as it was."""
     session.execute(insert(Project).values(name=name, weight=weight).on_conflict_do_nothing())
     return session.execute(select(Project.id).where(Project.name == name)).scalar_one()
+
+
+def list_projects(session: Session) -> list[Project]:
+    """All of them, by name."""
+    return list(session.scalars(select(Project).order_by(Project.name)))
+
+
+def get_project(session: Session, name: str) -> Project:
+    """The project of that name.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    project = session.scalar(select(Project).where(Project.name == name))
+    if project is None:
+        raise NotFoundError(f"there is no project {name}")
+    return project
 
 
 def create_api_key(
@@ -112,23 +130,6 @@ def caller_of(project: Project, key: ApiKey, sign_in_id: uuid.UUID | None = None
         live_jobs=project.live_jobs,
         sign_in_id=sign_in_id,
     )
-
-
-def list_api_keys(session: Session, project_id: uuid.UUID) -> list[ApiKey]:
-    """A project's keys, newest first, revoked ones too."""
-    query = select(ApiKey).where(ApiKey.project_id == project_id)
-    return list(session.scalars(query.order_by(ApiKey.created_at.desc(), ApiKey.id)))
-
-
-def revoke_api_key(session: Session, project_id: uuid.UUID, key_id: uuid.UUID) -> bool:
-    """Make a key worthless from now on; False if there is none of that id to revoke."""
-    revoked = session.scalar(
-        update(ApiKey)
-        .where(ApiKey.id == key_id, ApiKey.project_id == project_id, ApiKey.revoked_at.is_(None))
-        .values(revoked_at=func.now())
-        .returning(ApiKey.id)
-    )
-    return revoked is not None
 
 
 def note_use(session: Session, key_id: uuid.UUID) -> None:

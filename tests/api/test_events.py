@@ -17,7 +17,8 @@ from api.event_hub import EventHub
 from api.event_streams import Wants
 from api.routes import events
 from infra.db.models import Event
-from infra.db.projects import create_api_key, create_project, revoke_api_key
+from infra.db.keys import revoke_api_key
+from infra.db.projects import create_api_key, create_project
 from infra.db.session import Database
 
 

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from api.farm import COOKIE
-from infra.db.projects import create_api_key, create_project, revoke_api_key
+from infra.db.keys import revoke_api_key
+from infra.db.projects import create_api_key, create_project
 from infra.db.session import Database
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}

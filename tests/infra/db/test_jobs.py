@@ -10,7 +10,8 @@ from infra.db.assets import Place, create_asset, set_fetched
 from infra.db.control import pause_job
 from infra.db.finding import Wanted, find_jobs
 from infra.db.jobs import ConflictError, NewJob, create_job, delete_job
-from infra.db.projects import authenticate, create_api_key, list_api_keys, revoke_api_key
+from infra.db.keys import list_api_keys, revoke_api_key
+from infra.db.projects import authenticate, create_api_key
 from infra.errors import NotFoundError
 from tests.infra.db.hands import Hands
 
