@@ -94,6 +94,9 @@ PICTURE_DEMUXERS = (
     "qoi_pipe",
 )
 
+#: For ffmpeg's own command, which guesses a file's format anew: what it may guess.
+FORMATS = ",".join(VIDEO_DEMUXERS + AUDIO_DEMUXERS + PICTURE_DEMUXERS)
+
 
 def one_line(path: Path | str) -> str:
     """The path as it may stand in a message: control characters and broken letters escaped."""

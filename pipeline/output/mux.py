@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.media.info import MediaInfo, VideoInfo
+from pipeline.media.opening import FORMATS
 from pipeline.output.containers import QUICKTIME_LANGUAGES, KeptStream, OutputPlan
 from pipeline.output.encode import choose_encoder
 from pipeline.output.interleave import MOVIE_TIMESCALE
@@ -124,7 +125,8 @@ def _ffmpeg() -> list[str]:
 
 def _input(path: Path) -> list[str]:
     # "file:" and an absolute path: no name can be an option, a protocol or a pattern.
-    return ["-protocol_whitelist", PROTOCOLS, "-i", f"file:{path.absolute()}"]
+    fences = ["-protocol_whitelist", PROTOCOLS, "-format_whitelist", FORMATS]
+    return [*fences, "-i", f"file:{path.absolute()}"]
 
 
 def _seconds(value: Fraction) -> str:

@@ -21,7 +21,7 @@ from av.audio.stream import AudioStream
 
 from pipeline.errors import UnusableMediaError
 from pipeline.media.info import AudioInfo, MediaInfo
-from pipeline.media.opening import one_line
+from pipeline.media.opening import FORMATS, one_line
 from pipeline.media.probe import probe
 from pipeline.output.publish import writing_errors
 from pipeline.running.commands import PROTOCOLS, ffmpeg_path, streaming
@@ -269,7 +269,11 @@ class Decoder:
 
     def _argv(self) -> list[str]:
         # "file:" and an absolute path: no name can be an option, a protocol or a pattern.
-        source = ffmpeg.input(f"file:{self._path.absolute()}", protocol_whitelist=PROTOCOLS)
+        source = ffmpeg.input(
+            f"file:{self._path.absolute()}",
+            protocol_whitelist=PROTOCOLS,
+            format_whitelist=FORMATS,
+        )
         output = ffmpeg.output(
             source[str(self.audio.index)],
             "pipe:1",
