@@ -16,6 +16,7 @@ import click
 
 from infra.errors import InfraError
 from lipfarm.api_command import api
+from lipfarm.batch_commands import batch, estimate
 from lipfarm.doctor_command import doctor
 from lipfarm.dub_command import dub
 from lipfarm.farm_commands import audit, collect, migrate
@@ -53,6 +54,8 @@ for command in (dub, frames, waveform, models):
     cli.add_command(command)
 for command in (api, submit, status, watch, fetch, cancel, pause, resume, retry):
     cli.add_command(command)
+cli.add_command(batch)
+cli.add_command(estimate)
 cli.add_command(up)
 cli.add_command(worker)
 cli.add_command(reconciler)

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 import click
 import httpx
@@ -91,6 +91,22 @@ class FarmClient:
     def send(self, make: Callable[[httpx.Client], httpx.Response]) -> Any:
         """Any request that may be repeated; made anew for each try."""
         return self._ask(lambda: make(self._http))
+
+    def download(self, path: str, file: IO[bytes], **query: str) -> None:
+        """GET into a file, however long it is; from its beginning for each try. See :meth:`get`."""
+
+        def take() -> httpx.Response:
+            with self._http.stream("GET", path, params=query) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    return answer
+                file.seek(0)
+                file.truncate()
+                for block in answer.iter_bytes():
+                    file.write(block)
+                return httpx.Response(httpx.codes.NO_CONTENT)
+
+        self._ask(take)
 
     def generation(self, generation_id: str, *, wait: bool = False) -> dict[str, Any]:
         """A generation; ``wait`` holds the answer back for some seconds or until it ends."""
