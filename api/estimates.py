@@ -95,6 +95,8 @@ def _length_of(farm: Farm, caller: Caller, order: GenerationRequest) -> Length:
     options = order.settled_options()
     inputs = choose_inputs(order, {})
     film = _measured(farm, caller, inputs.source, "video")
+    if order.segments:  # they take parts of a film, which stays as long as it is
+        return output_length(film, film, "silence", Fraction(options.fps))
     dialogue = _measured(farm, caller, inputs.dialogue, "audio")
     return output_length(film, dialogue, options.sync_mode, Fraction(options.fps))
 

@@ -117,6 +117,14 @@ def test_time_is_what_the_farm_took_of_late(client, clips, database):
     assert other["basis"] == "assumed"
 
 
+def test_a_timeline_is_as_long_as_its_film(client, clips):
+    film = uploaded(client, clips / "talk_mpeg4_25fps.mp4", "video")
+    dialogue = uploaded(client, clips / "dialogue_zh.flac", "audio") | {"refId": "one"}
+    segments = [{"startTime": 1, "endTime": 2, "audioInput": {"refId": "one"}}]
+    (found,) = asked(client, film, dialogue, segments=segments).json()
+    assert (found["estimatedFrameCount"], found["seconds"]) == (200, 8.0)
+
+
 def test_inputs_that_cannot_be_looked_at_are_told(client, clips, stranger):
     film = uploaded(client, clips / "talk_mpeg4_25fps.mp4", "video")
     dialogue = uploaded(client, clips / "dialogue_short.flac", "audio")
