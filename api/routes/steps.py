@@ -47,7 +47,7 @@ def _control(
     farm: Farm, caller: Caller, generation_id: str, step_id: str, act: Callable[..., object]
 ) -> dict[str, Any]:
     with farm.database.transaction() as session:
-        number = _number_of(session, caller, generation_id, step_id)
+        number = the_step(session, caller, generation_id, step_id).id
         try:
             act(session, caller.project_id, number)
         except NotFoundError:
@@ -59,15 +59,19 @@ def _control(
         return step_answer(step)
 
 
-def _number_of(session: Session, caller: Caller, generation_id: str, step_id: str) -> int:
-    """The step's number, if it is one of that generation."""
+def the_step(session: Session, caller: Caller, generation_id: str, step_id: str) -> Step:
+    """The step of that number, if it is one of that generation.
+
+    Raises:
+        RefusedError: it is none, or the caller's project has no such generation.
+    """
     job = the_job(session, caller, generation_id)
     if not (step_id.isascii() and step_id.isdecimal()) or int(step_id) > _LAST_STEP:
         raise _no_step(step_id)
     step = session.get(Step, int(step_id))
     if step is None or step.job_id != job.id:
         raise _no_step(step_id)
-    return step.id
+    return step
 
 
 def _no_step(step_id: str) -> RefusedError:
