@@ -60,6 +60,7 @@ class Settings(BaseSettings):
         max_batch_bytes: of the file of one batch.
         max_batch_rows: lines of the file of one batch.
         price_per_hour: of a GPU's time, for estimates; in whatever money.
+        previews: whether what is rendered gets a small film and stills of before and after.
         crash_dir: see :mod:`infra.crash_points`; for tests alone.
     """
 
@@ -109,6 +110,7 @@ class Settings(BaseSettings):
     max_batch_bytes: int = Field(4 * _GIB, gt=0)
     max_batch_rows: int = Field(5_000_000, gt=0)
     price_per_hour: float = Field(0.0, ge=0)
+    previews: bool = True
 
     crash_dir: Path | None = None
 

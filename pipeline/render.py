@@ -9,6 +9,7 @@ on one core each gets more done than one network on all. Nothing here remembers 
 frame to the next, so where the film is cut into segments never shows.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,12 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.composite import paste_mouth, read_crop
+from pipeline.faces.linking import runs_of
 from pipeline.faces.tracks import TrackedFace, Tracks
 from pipeline.media.frames import read_frames
 from pipeline.media.info import VideoInfo
 from pipeline.networks import Network
 from pipeline.options import Blend, DubOptions
 from pipeline.output.encode import SegmentEncoder
+from pipeline.output.preview import Preview, PreviewFiles
 from pipeline.prepare import Dialogue, Source
 from pipeline.running.processes import Advance
 from pipeline.running.threads import map_in_threads, prefetch
@@ -68,7 +71,14 @@ class Renderer:
         self._network = network
 
     def write(
-        self, start: int, end: int, path: Path, advance: Advance, *, untouched: bool = False
+        self,
+        start: int,
+        end: int,
+        path: Path,
+        advance: Advance,
+        *,
+        untouched: bool = False,
+        preview_to: PreviewFiles | None = None,
     ) -> None:
         """Write the output frames [start, end) as one encoded segment.
 
@@ -77,21 +87,31 @@ class Renderer:
             path: the segment's file.
             advance: told of finished frames.
             untouched: leave every frame as it is in the source.
+            preview_to: write before and after there, too.
         """
         task = self._task
         options, source, timeline = task.options, task.source, task.timeline
         tracks = task.untouched if untouched else task.tracks
         shown = timeline.source_index[start:end]
-        speaks = any(tracks.faces_at(index) for index in shown.tolist())
-        features = self._features if speaks else ()
+        speaks = np.array([bool(tracks.faces_at(index)) for index in shown.tolist()], bool)
+        features = self._features if speaks.any() else ()
         frames = read_frames(source.objects, source.plan, source.segments, shown)
         numbered = map(NumberedFrame, frames, shown.tolist(), range(start, end))
-        dubbed = render_frames(
-            numbered, source.video, tracks, self._network, features, options.blend
-        )
-        with SegmentEncoder(path, source.video, crf=options.crf, preset=options.preset) as encoder:
+        with contextlib.ExitStack() as stack:
+            preview = None
+            if preview_to is not None:
+                still_at = start + _middle_of_longest(speaks)
+                preview = stack.enter_context(Preview(preview_to, source.video, still_at))
+            dubbed = render_frames(
+                numbered, source.video, tracks, self._network, features, options.blend, preview
+            )
+            encoder = stack.enter_context(
+                SegmentEncoder(path, source.video, crf=options.crf, preset=options.preset)
+            )
             for output_index, frame in enumerate(dubbed, start):
                 frame.pts = int(timeline.pts[output_index])
+                if preview is not None:
+                    preview.add(output_index, frame)
                 encoder.encode(frame)
                 advance(1)
 
@@ -125,6 +145,7 @@ def render_frames(
     network: Network,
     features: Sequence[Any],
     blend: Blend,
+    preview: Preview | None = None,
 ) -> Iterator[av.VideoFrame]:
     """Dub a run of frames, in order; frames without a tracked face pass untouched.
 
@@ -135,9 +156,14 @@ def render_frames(
         network: what makes mouths.
         features: of the sound, by output frame.
         blend: how a mouth meets the picture.
+        preview: shown each frame that is dubbed, before it is.
     """
 
     def dub(batch: list[NumberedFrame]) -> list[av.VideoFrame]:
+        if preview is not None:
+            for each in batch:
+                if tracks.faces_at(each.source_index):
+                    preview.take_before(each.output_index, each.frame)
         return _dub_batch(batch, video, tracks, network, features, blend)
 
     longest = max(1, min(network.batch_size, _BATCH_BYTES // _frame_bytes(video)))
@@ -188,6 +214,13 @@ def _dub_batch(
             match_color=not network.returns_native,
         )
     return [each.frame for each in batch]
+
+
+def _middle_of_longest(flags: npt.NDArray[np.bool_]) -> int:
+    """The middle of the longest run that is True; of all where none is."""
+    runs = runs_of(flags) or [(0, len(flags))]
+    start, end = max(runs, key=lambda run: run[1] - run[0])
+    return (start + end) // 2
 
 
 def _frame_bytes(video: VideoInfo) -> int:

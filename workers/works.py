@@ -58,6 +58,7 @@ def _render(given: dict[str, Any], advance: Advance) -> Any:
         given["network"],
         given["store"],
         _passing(advance),
+        with_preview=given["with_preview"],
     )
 
 

@@ -20,6 +20,9 @@ RENDER_VERSION = 4
 #: The file of a rendered range's artifact.
 SEGMENT_FILE = "segment.nut"
 
+#: What may lie beside it: before and after, as a small film and a picture.
+PREVIEW_FILE, STILL_FILE = "preview.mp4", "still.jpg"
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkFacts:

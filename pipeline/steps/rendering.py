@@ -1,15 +1,19 @@
 """The render step: one range of the output, encoded."""
 
 from functools import lru_cache
+from pathlib import Path
 
 from pipeline.artifacts import Read, Store
 from pipeline.errors import CheckpointError
 from pipeline.networks.build import build_network
 from pipeline.options import NetworkChoice
+from pipeline.output.preview import PreviewFiles
 from pipeline.render import Renderer
 from pipeline.running.processes import Advance
 from pipeline.steps.facts import (
+    PREVIEW_FILE,
     SEGMENT_FILE,
+    STILL_FILE,
     NetworkFacts,
     Prepared,
     Rendered,
@@ -57,6 +61,7 @@ def render(
     advance: Advance,
     *,
     untouched: bool = False,
+    with_preview: bool = False,
 ) -> Rendered:
     """Render one range; nothing is done where its artifact is in the store.
 
@@ -68,9 +73,11 @@ def render(
         store: holds what the step reads.
         advance: told of finished frames.
         untouched: keep the original there.
+        with_preview: make PREVIEW_FILE and STILL_FILE, too. The artifact's key is the same with and
+            without them, so whoever reads them must do without.
 
     Returns:
-        The key of the range's artifact, whose one file is SEGMENT_FILE, and the network.
+        The key of the range's artifact, which holds SEGMENT_FILE, and the network.
 
     Raises:
         MissingArtifactsError: what the step reads is not in the store.
@@ -86,8 +93,20 @@ def render(
     store.require(*step.reads)
     renderer = _renderer(prepared, tracked.tracks_key, choice, store)
     with store.writing_folder(key) as folder:
-        renderer.write(step.start, step.end, folder / SEGMENT_FILE, advance, untouched=untouched)
+        renderer.write(
+            step.start,
+            step.end,
+            folder / SEGMENT_FILE,
+            advance,
+            untouched=untouched,
+            preview_to=preview_files(folder) if with_preview else None,
+        )
     return Rendered(key, network)
+
+
+def preview_files(folder: Path) -> PreviewFiles:
+    """Where the preview of a range lies in its artifact."""
+    return PreviewFiles(folder / PREVIEW_FILE, folder / STILL_FILE)
 
 
 def _check_network(prepared: Prepared, choice: NetworkChoice) -> None:

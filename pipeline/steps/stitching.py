@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import Read, Store
 from pipeline.networks.draft import DraftNetwork
+from pipeline.output.preview import PreviewPart, join_previews
 from pipeline.output.publish import UNFINISHED
 from pipeline.prepare import PICTURES_FILE
 from pipeline.render import Renderer, RenderTask
@@ -26,6 +27,7 @@ from pipeline.running.processes import Advance
 from pipeline.sound.assembly import FILM, encode_assembled
 from pipeline.sound.dialogue import encode_dialogue
 from pipeline.steps.facts import (
+    PREVIEW_FILE,
     SEGMENT_FILE,
     NetworkFacts,
     Prepared,
@@ -35,6 +37,7 @@ from pipeline.steps.facts import (
 )
 from pipeline.steps.layout import load_layout
 from pipeline.steps.ranges import kept_frames, plan_ranges, segments_shown
+from pipeline.steps.rendering import preview_files
 from pipeline.stitch import Timing
 from pipeline.stitch import stitch as stitch_segments
 
@@ -50,6 +53,7 @@ def stitch(
     advance: Advance,
     network: NetworkFacts | None = None,
     more_dialogues: Sequence[Path] = (),
+    preview: Path | None = None,
 ) -> Report:
     """Join all ranges, mux, verify.
 
@@ -67,6 +71,8 @@ def stitch(
             threads, as long as it goes on.
         network: as the render steps told of it, for the report.
         more_dialogues: those of a timeline beyond the first.
+        preview: where to write before and after of the whole film, of what of it lies beside the
+            ranges' segments; where nothing does, or it cannot be made, there is no such file.
 
     Returns:
         The report, but for ``timings``, ``peak_memory_bytes`` and ``peak_disk_bytes``; its paths
@@ -82,7 +88,8 @@ def stitch(
     keys = [
         rendered.get(step.segment_index) or render_key(step, None, untouched=True) for step in steps
     ]
-    _complete(prepared, task, dict(zip(keys, steps, strict=True)), rendered, store, advance)
+    ranges = dict(zip(keys, steps, strict=True))
+    _complete(prepared, task, ranges, rendered, store, advance, with_preview=preview is not None)
     timing = Timing(task.timeline.pts, task.timeline.end, task.source.plan.time_base)
     with _scratch(store, output, advance) as folder:
         track = folder / "dialogue.m4a"
@@ -101,7 +108,13 @@ def stitch(
             keep_audio=options.keep_audio,
             language=options.language,
         )
-    kept = _kept_original(task, tracked, dict(zip(keys, steps, strict=True)))
+        if preview is not None:
+            parts = [
+                PreviewPart(store.path(key) / PREVIEW_FILE, step.start, step.end)
+                for key, step in zip(keys, steps, strict=True)
+            ]
+            join_previews(parts, timing, track, preview, folder)
+    kept = _kept_original(task, tracked, ranges)
     names = (prepared.dialogue_name, *prepared.more_dialogue_names)
     return {
         **describe_inputs(task.source, prepared.source_name, task.dialogue, prepared.dialogue_name),
@@ -131,6 +144,8 @@ def _complete(
     rendered: Mapping[int, str],
     store: Store,
     advance: Advance,
+    *,
+    with_preview: bool,
 ) -> None:
     """See to it that the segment of every range is in the store; copy those nobody rendered."""
     segments = {key: Read(key, (SEGMENT_FILE,)) for key in ranges}
@@ -147,7 +162,14 @@ def _complete(
     renderer = Renderer(task, DraftNetwork())  # which is not asked: nobody is dubbed
     for key, step in unrendered.items():
         with store.writing_folder(key) as folder:
-            renderer.write(step.start, step.end, folder / SEGMENT_FILE, advance, untouched=True)
+            renderer.write(
+                step.start,
+                step.end,
+                folder / SEGMENT_FILE,
+                advance,
+                untouched=True,
+                preview_to=preview_files(folder) if with_preview else None,
+            )
 
 
 def _kept_original(

@@ -27,6 +27,7 @@ def render(step: StepAtWork) -> StepResult:
         "step": todo,
         "network": choice,
         "store": step.store,
+        "with_preview": farm.settings.previews,
     }
     rendered = step.compute("render", given)
     return StepResult(artifact=step.upload(rendered.artifact_key), facts=facts)

@@ -3,13 +3,14 @@
 import shutil
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 
 from infra.crash_points import crash_point
 from infra.db.jobs import list_steps
 from infra.db.orders import JobOutput, StepResult
 from infra.storage.names import output_key
 from pipeline.artifacts import Read
-from pipeline.steps.facts import SEGMENT_FILE, NetworkFacts, from_json
+from pipeline.steps.facts import PREVIEW_FILE, SEGMENT_FILE, NetworkFacts, from_json
 from workers.stages.facts import prepared_of, tracked_of
 from workers.step import StepAtWork
 
@@ -19,7 +20,9 @@ def stitch(step: StepAtWork) -> StepResult:
     claim = step.lease.claim
     prepared, tracked = prepared_of(claim), tracked_of(claim)
     rendered = _rendered(step)
-    step.fetch(Read(key, (SEGMENT_FILE,)) for key in set(rendered.values()))
+    previews = step.farm.settings.previews
+    files = (SEGMENT_FILE, PREVIEW_FILE) if previews else (SEGMENT_FILE,)
+    step.fetch(Read(key, files) for key in set(rendered.values()))
     network = claim.job_facts.get("render", {}).get("network")
     folder = step.pins.add(f"output-{uuid.uuid4().hex}")
     folder.mkdir()
@@ -34,6 +37,7 @@ def stitch(step: StepAtWork) -> StepResult:
         "output": output,
         "store": step.store,
         "network": from_json(NetworkFacts, network) if network else None,
+        "preview": folder / PREVIEW_FILE if previews else None,
     }
     try:
         report = step.compute("stitch", given)
@@ -41,11 +45,22 @@ def stitch(step: StepAtWork) -> StepResult:
         crash_point("stitch.after_mux_before_upload")
         key = output_key(step.project_id, claim.job_id, prepared.output_name)
         stored = step.upload_file(output, key)
+        preview = _upload_preview(step, folder / PREVIEW_FILE)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return StepResult(
-        output=JobOutput(stored.key, stored.sha256, stored.size, tracked.output_seconds, report)
+        output=JobOutput(
+            stored.key, stored.sha256, stored.size, tracked.output_seconds, report, preview
+        )
     )
+
+
+def _upload_preview(step: StepAtWork, path: Path) -> str | None:
+    """The preview's key, where there is one."""
+    if not path.exists():
+        return None
+    key = output_key(step.project_id, step.lease.claim.job_id, PREVIEW_FILE)
+    return step.upload_file(path, key).key
 
 
 def _rendered(step: StepAtWork) -> Mapping[int, str]:
