@@ -44,7 +44,7 @@ def installed(request: pytest.FixtureRequest) -> Path:
     assert request.config.cache is not None
     digest = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()[:12]
     folder = Path(request.config.cache.mkdir(f"sdk_js-{digest}"))
-    for name in ("package.json", "package-lock.json", "client.test.mjs"):
+    for name in ("package.json", "package-lock.json", "client.test.mjs", "farm.test.mjs"):
         shutil.copy(HERE / name, folder / name)
     if not (folder / "complete").exists():
         status, said = run(["npm", "ci", "--no-audit", "--no-fund"], folder, 120)
