@@ -70,5 +70,6 @@ class Traffic:
         route = getattr(scope.get("route"), "path", "none")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(method, route, str(status)).inc()
-        if status:  # else the client was gone before there was an answer
+        # None where the client was gone before there was an answer, or asked to be kept waiting.
+        if status and b"wait=" not in scope["query_string"]:
             self._metrics.seconds.labels(method, route).observe(seconds)
