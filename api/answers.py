@@ -55,6 +55,7 @@ def _generation(
         "outputUrl": output_url(farm, job),
         "outputDuration": job.output_seconds,
         "segmentOutputUrl": None,
+        "previewUrl": job.preview_key and f"/v2/generate/{job.id}/preview",
         **_wire_error(job),
         "webhookUrl": job.webhook_url,
         # Beyond what other clients know:

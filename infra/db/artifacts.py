@@ -9,6 +9,14 @@ from sqlalchemy.orm import Session
 
 from infra.db.models import Artifact
 from infra.db.orders import ArtifactFile, ArtifactRef
+from infra.errors import NotFoundError
+
+_OF_STEP: Final = text("""
+SELECT (SELECT a.prefix || CAST(:name AS text) FROM artifacts a
+        WHERE a.id = s.artifact_id
+          AND a.files @> jsonb_build_array(jsonb_build_object('name', CAST(:name AS text))))
+FROM steps s WHERE s.id = :step AND s.job_id = :job
+""")
 
 _TOUCH: Final = text("""
 UPDATE artifacts SET last_used_at = now() WHERE id IN (
@@ -42,3 +50,16 @@ def touch(session: Session, artifact_ids: Iterable[uuid.UUID]) -> None:
 
 def _files(rows: list[dict[str, Any]]) -> tuple[ArtifactFile, ...]:
     return tuple(ArtifactFile(row["name"], row["size"], row["sha256"]) for row in rows)
+
+
+def file_of_step(session: Session, job_id: uuid.UUID, step_id: int, name: str) -> str | None:
+    """Key of a file of what a step of a job made; None where there is none of that name.
+
+    Raises:
+        NotFoundError: the job has no such step.
+    """
+    row = session.execute(_OF_STEP, {"job": job_id, "step": step_id, "name": name}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"the job has no step {step_id}")
+    key: str | None = row[0]
+    return key
