@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -173,3 +174,17 @@ def test_deleting_a_generation_leaves_its_row(client, database, store):
     close_ended_batches(database, store)
     ended = client.get(f"/v2/batch/{batch['id']}").json()
     assert (ended["status"], ended["metrics"]["failed_count"]) == ("COMPLETED", 1)
+
+
+def test_two_who_send_the_same_file_at_once_make_one_batch(client, database, monkeypatch):
+    monkeypatch.setattr("api.batches.submitting.CHUNK_ROWS", 5)
+    file, key = catalogue(*(title(f"film-{n}", "fra") for n in range(100))), uuid.uuid4().hex
+    with ThreadPoolExecutor(4) as pool:
+        sent = [pool.submit(send, client, file, "films.csv", key) for _ in range(4)]
+        answers = [each.result() for each in sent]
+    assert {answer.status_code for answer in answers} <= {200, 201}
+    (batch_id,) = {answer.json()["id"] for answer in answers}
+    batch = client.get(f"/v2/batch/{batch_id}").json()
+    assert (batch["rows"], batch["status"]) == (100, "JOBS_CREATED")
+    assert [row["title"] for row in results(client, batch)] == [f"film-{n}" for n in range(100)]
+    assert jobs_of(database, batch) == 100
