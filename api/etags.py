@@ -1,4 +1,4 @@
-"""Entity tags on JSON answers: whoever asks every few seconds is told ``304`` where nothing changed.
+"""Entity tags on JSON answers: who asks every few seconds is told ``304`` where nothing changed.
 
 Addresses of objects are signed anew each time they are given out. They count as the same here, for
 half an hour: a client that keeps an earlier answer must not be left with one that has run out.

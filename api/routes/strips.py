@@ -1,6 +1,5 @@
 """A generation's steps in short, and one step in full: what a page of it needs."""
 
-from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,6 +8,7 @@ from api.answers import step_answer
 from api.farm import FarmHere, Reader
 from api.jobs import the_job
 from api.routes.steps import the_step
+from api.times import wire_time
 from infra.db.attempts import SeenAttempt, attempts_of
 from infra.db.strips import LETTERS, StageStrip, StepAtWork, steps_at_work, strips_of
 
@@ -51,8 +51,8 @@ def _stage(strip: StageStrip) -> dict[str, Any]:
         "states": strip.states,
         "frames": strip.frames,
         "framesDone": strip.frames_done,
-        "startedAt": _time(strip.started_at),
-        "finishedAt": _time(strip.finished_at),
+        "startedAt": wire_time(strip.started_at),
+        "finishedAt": wire_time(strip.finished_at),
     }
 
 
@@ -62,7 +62,7 @@ def _running(step: StepAtWork) -> dict[str, Any]:
         "frames": step.frames,
         "framesDone": step.frames_done,
         "attempt": step.attempt,
-        "startedAt": _time(step.started_at),
+        "startedAt": wire_time(step.started_at),
         "worker": step.worker,
     }
 
@@ -72,8 +72,8 @@ def _attempt(seen: SeenAttempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "worker": seen.worker,
-        "startedAt": _time(attempt.started_at),
-        "endedAt": _time(attempt.ended_at),
+        "startedAt": wire_time(attempt.started_at),
+        "endedAt": wire_time(attempt.ended_at),
         "outcome": attempt.outcome,
         "framesDone": attempt.frames_done,
         "errorClass": attempt.error_class,
@@ -81,7 +81,3 @@ def _attempt(seen: SeenAttempt) -> dict[str, Any]:
         "error": attempt.error_message,
         "logTail": attempt.log_tail,
     }
-
-
-def _time(when: datetime | None) -> str | None:
-    return None if when is None else when.isoformat().replace("+00:00", "Z")

@@ -5,13 +5,13 @@ and names of other projects' jobs do not.
 """
 
 from collections import defaultdict
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 
 from api.farm import FarmHere, Reader, allows
+from api.times import wire_time
 from infra.db.fleet import Benched, StepInHand, benched_of, seen_workers, steps_in_hand
 from infra.db.models import Worker
 
@@ -59,8 +59,8 @@ def _worker(
         "device": worker.device,
         "queues": list(worker.queues),
         "slots": worker.slots,
-        "startedAt": _time(worker.started_at),
-        "heartbeatAt": _time(worker.heartbeat_at),
+        "startedAt": wire_time(worker.started_at),
+        "heartbeatAt": wire_time(worker.heartbeat_at),
         "freeBytes": worker.free_bytes,
         "failedJobs": len(worker.failed_jobs),
         "steps": steps,
@@ -80,7 +80,7 @@ def _step(step: StepInHand, project_id: UUID) -> dict[str, Any]:
         "frames": step.frames,
         "framesDone": step.frames_done,
         "framesPerSecond": step.frames_per_second,
-        "startedAt": _time(step.started_at),
+        "startedAt": wire_time(step.started_at),
     }
 
 
@@ -89,9 +89,5 @@ def _bench(benched: Benched) -> dict[str, Any]:
         "generationId": str(benched.job_id),
         "generationName": benched.job_name,
         "stage": benched.stage,
-        "at": _time(benched.at),
+        "at": wire_time(benched.at),
     }
-
-
-def _time(when: datetime | None) -> str | None:
-    return None if when is None else when.isoformat().replace("+00:00", "Z")

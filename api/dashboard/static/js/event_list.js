@@ -37,7 +37,7 @@ export function startEvents(place, address, open) {
 
 function row(event, open) {
   const { segmentIndex, stage, attempt, error, failure, state, ...rest } = event.data;
-  const words = [stage, segmentIndex === undefined ? null : `segment ${segmentIndex + 1}`, attempt === undefined ? null : `attempt ${attempt}`, rest.keptOriginal ? "kept original" : null, rest.reused ? "reused" : null, failure, error].filter(Boolean).join(" · ");
+  const words = [stage, segmentIndex === undefined || !["detect", "render"].includes(stage) ? null : `segment ${segmentIndex + 1}`, attempt === undefined ? null : `attempt ${attempt}`, rest.keptOriginal ? "kept original" : null, rest.reused ? "reused" : null, failure, error].filter(Boolean).join(" · ");
   const what = event.stepId && open ? h("button", { type: "button", class: "quiet", on: { click: () => open(event.stepId) } }, words || "step") : words || state || "";
   return h("tr", {}, h("td", { class: "nowrap mono" }, h("time", { datetime: event.at, title: moment(event.at) }, clock(event.at))), h("td", { class: "nowrap" }, event.kind), h("td", { class: "wrap" }, what));
 }

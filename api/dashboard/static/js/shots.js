@@ -30,7 +30,7 @@ function table(shots) {
 }
 
 function row(shot, at, heads) {
-  const sums = { dubbed: 0, passed_through: 0, doubtful: 0 };
+  const sums = { dubbed: 0, "passed through": 0, doubtful: 0 };
   const reasons = new Map();
   for (const span of shot.spans) {
     const frames = span.end - span.start;
@@ -38,7 +38,7 @@ function row(shot, at, heads) {
     if (span.reason) reasons.set(span.reason, (reasons.get(span.reason) ?? 0) + frames);
   }
   const why = [...reasons].map(([reason, frames]) => `${reason.replaceAll("_", " ")} (${count(frames)})`).join(", ");
-  const values = [at + 1, `${count(shot.start)} – ${count(shot.end - 1)}`, shot.faces_seen, count(sums.dubbed), count(sums.passed_through), sums.doubtful ? h("strong", { data: { tone: "warn" }, class: "state" }, `▲ ${count(sums.doubtful)}`) : "0", why || "–"];
+  const values = [at + 1, `${count(shot.start)} – ${count(shot.end - 1)}`, shot.faces_seen, count(sums.dubbed), count(sums["passed through"]), sums.doubtful ? h("strong", { data: { tone: "warn" }, class: "state" }, `▲ ${count(sums.doubtful)}`) : "0", why || "–"];
   return h("tr", {}, values.map((value, column) => h("td", { class: column > 0 && column < 6 ? "number" : "wrap", data: { head: heads[column] } }, value instanceof Node ? value : String(value))));
 }
 

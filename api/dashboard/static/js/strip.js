@@ -80,7 +80,7 @@ class Row {
     const width = this.slider.clientWidth;
     const total = this.states.length;
     if (total <= FEW && width / total >= 5) {
-      return { width, columns: total, cellWidth: Math.min(width / total, 120), cellHeight: ROW, rows: 1 };
+      return { width, columns: total, cellWidth: total < 6 ? Math.min(width / total, 120) : width / total, cellHeight: ROW, rows: 1 };
     }
     const columns = Math.max(1, Math.floor(width / CELL));
     return { width, columns, cellWidth: width / columns, cellHeight: CELL, rows: Math.ceil(total / columns) };
