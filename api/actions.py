@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.orm import Session
 
+from api.auditing import note
 from api.errors import RefusedError
 from api.farm import Farm
 from api.filters import StrictFilter
@@ -17,6 +18,7 @@ from api.requests import MAX_PRIORITY, Name
 from infra.db.control import cancel_job, pause_job, resume_job, retry_job, set_priority
 from infra.db.jobs import delete_job
 from infra.db.models import Job
+from infra.db.projects import Caller
 from infra.db.ranges import RangeAction
 from infra.errors import IllegalMoveError, InfraError, NotFoundError, ServiceUnavailableError
 
@@ -144,14 +146,16 @@ class Outcome:
         }
 
 
-def act_on(farm: Farm, project_id: UUID, job_id: UUID, wanted: BulkAction) -> Outcome:
+def act_on(farm: Farm, caller: Caller, job_id: UUID, wanted: BulkAction) -> Outcome:
     """Do it to one job, in a transaction of its own.
 
     So every job's row is locked for a moment only, two of these requests cannot wait for each other
     in a circle, and what was done stays done when the next one fails.
     """
+    project_id = caller.project_id
     try:
         with farm.database.transaction() as session:
+            note(session, caller, f"generation.{wanted.action}", job_id, bulk=True)
             if wanted.action == "priority":
                 set_priority(session, project_id, job_id, wanted.priority or 0)
             else:

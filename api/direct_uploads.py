@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from api.assets import asset_answer, kind_of
+from api.auditing import note
 from api.errors import RefusedError
 from api.farm import Farm
 from api.output_names import safe_name
@@ -92,6 +93,7 @@ def begin_put(farm: Farm, caller: Caller, wanted: OnePut) -> dict[str, Any]:
     new = NewUpload(upload_id, kind, name, key, wanted.size, None, wanted.size)
     with farm.database.transaction() as session:
         create_upload(session, caller.project_id, new)
+        note(session, caller, "upload.begin", upload_id, name=name)
     url = farm.store.presigned_put(key, PUT_SECONDS, content_type=wanted.contentType)
     return {"uploadUrl": url, "url": farm.store.address_of(key), "expiresIn": PUT_SECONDS}
 
@@ -148,6 +150,7 @@ def begin_parts(farm: Farm, caller: Caller, wanted: InParts) -> AssetUpload:
         wanted.fingerprint,
     )
     with farm.database.transaction() as session:
+        note(session, caller, "upload.begin", new.id, name=new.name)
         return create_upload(session, caller.project_id, new)
 
 
@@ -233,6 +236,7 @@ def _become(
             asset = become_asset(session, caller.project_id, upload_id, name=name, object_key=key)
         except NotFoundError:
             raise RefusedError("upload_not_found", f"there is no upload {upload_id}") from None
+        note(session, caller, "asset.create", asset.id, name=asset.name)
         return asset_answer(farm, asset)
 
 

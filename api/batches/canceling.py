@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from api.auditing import note
 from api.farm import Farm
 from infra.db.batches import call_off, live_jobs
 from infra.db.control import cancel_job
@@ -19,6 +20,7 @@ def cancel_batch(farm: Farm, caller: Caller, batch_id: UUID) -> None:
     """
     with farm.database.transaction() as session:
         call_off(session, caller.project_id, batch_id)
+        note(session, caller, "batch.cancel", batch_id)
     while True:
         with farm.database.transaction() as session:
             jobs = live_jobs(session, batch_id, _AT_ONCE)

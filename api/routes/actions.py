@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from api.actions import BulkAction, ChosenRange, act_on
 from api.answers import step_answer
+from api.auditing import note
 from api.farm import Farm, FarmHere, Submitter
 from api.jobs import found, the_job
 from api.paging import cursor_after, parse_cursor
@@ -25,7 +26,7 @@ def act_in_bulk(wanted: BulkAction, caller: Submitter, farm: FarmHere) -> dict[s
     filter finds more than ``limit``, send the same again with ``nextCursor`` as ``cursor``.
     """
     ids, following = _chosen(farm, caller, wanted)
-    outcomes = [act_on(farm, caller.project_id, job_id, wanted) for job_id in ids]
+    outcomes = [act_on(farm, caller, job_id, wanted) for job_id in ids]
     failed = sum(outcome.code is not None for outcome in outcomes)
     return {
         "action": wanted.action,
@@ -75,6 +76,14 @@ def act_on_frames(
             frames,
             wanted.action,
             priority=wanted.priority or 0,
+        )
+        note(
+            session,
+            caller,
+            "generation.range",
+            job.id,
+            act=wanted.action,
+            frames=list(frames),
         )
         session.expire_all()
         steps = {step.id: step for step in list_steps(session, job.id)}

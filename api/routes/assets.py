@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import ValidationError
 
 from api.assets import AssetQuery, Registration, asset_answer, cursor_after_asset, kind_of
+from api.auditing import note
 from api.bodies import media_type, read_body
 from api.direct_uploads import incoming_of, register
 from api.errors import RefusedError, describe_mistakes
@@ -118,6 +119,7 @@ def _enter(
         if name is not None:
             asset.name = safe_name(name)
             session.flush()
+        note(session, caller, "asset.create", asset.id, name=asset.name)
         session.refresh(asset)
         return asset_answer(farm, asset)
 
@@ -143,6 +145,7 @@ def delete(asset_id: str, caller: Submitter, farm: FarmHere) -> Response:
             key = delete_asset(session, caller.project_id, _number(asset_id))
         except InUseError as error:
             raise RefusedError("asset_in_use", str(error)) from None
+        note(session, caller, "asset.delete", asset_id)
     if key is not None:
         # What cannot be deleted now is collected later.
         with contextlib.suppress(InfraError):

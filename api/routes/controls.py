@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.actions import Changes, Priority
 from api.answers import generations
+from api.auditing import note
 from api.farm import Farm, FarmHere, Submitter
 from api.jobs import found, the_job
 from infra.db.control import (
@@ -27,25 +28,25 @@ router = APIRouter(tags=["generations"])
 @router.post("/v2/generate/{generation_id}/cancel")
 def cancel(generation_id: str, caller: Submitter, farm: FarmHere) -> dict[str, Any]:
     """Stop for good; what ran is taken from its workers at once."""
-    return _control(farm, caller, generation_id, cancel_job)
+    return _control(farm, caller, generation_id, "cancel", cancel_job)
 
 
 @router.post("/v2/generate/{generation_id}/pause")
 def pause(generation_id: str, caller: Submitter, farm: FarmHere) -> dict[str, Any]:
     """Hold where it is; finished steps stay finished."""
-    return _control(farm, caller, generation_id, pause_job)
+    return _control(farm, caller, generation_id, "pause", pause_job)
 
 
 @router.post("/v2/generate/{generation_id}/resume")
 def resume(generation_id: str, caller: Submitter, farm: FarmHere) -> dict[str, Any]:
     """Go on after a pause."""
-    return _control(farm, caller, generation_id, resume_job)
+    return _control(farm, caller, generation_id, "resume", resume_job)
 
 
 @router.post("/v2/generate/{generation_id}/retry")
 def retry(generation_id: str, caller: Submitter, farm: FarmHere) -> dict[str, Any]:
     """Try everything that failed again."""
-    return _control(farm, caller, generation_id, retry_job)
+    return _control(farm, caller, generation_id, "retry", retry_job)
 
 
 @router.post("/v2/generate/{generation_id}/priority")
@@ -55,6 +56,7 @@ def rank(generation_id: str, wanted: Priority, caller: Submitter, farm: FarmHere
         farm,
         caller,
         generation_id,
+        "priority",
         lambda session, project, job: set_priority(session, project, job, wanted.priority),
     )
 
@@ -70,15 +72,16 @@ def change(
         if changes.priority is not None:
             set_priority(session, project, job, changes.priority)
 
-    return _control(farm, caller, generation_id, apply)
+    return _control(farm, caller, generation_id, "change", apply)
 
 
 def _control(
-    farm: Farm, caller: Caller, generation_id: str, act: Callable[..., object]
+    farm: Farm, caller: Caller, generation_id: str, action: str, act: Callable[..., object]
 ) -> dict[str, Any]:
     with farm.database.transaction() as session, found(generation_id):
         job_id = the_job(session, caller, generation_id).id
         act(session, caller.project_id, job_id)
+        note(session, caller, f"generation.{action}", job_id)
         return _answer(session, farm, caller, generation_id)
 
 

@@ -12,10 +12,12 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from api.answers import generations
+from api.auditing import note
 from api.errors import RefusedError
 from api.farm import Farm, FarmHere, Reader, Submitter
 from api.filters import SECTIONS, ListQuery
 from api.jobs import found, the_job
+from api.live_jobs import check_live_jobs
 from api.orders import OrderIn, parse_id
 from api.paging import CURSOR_HEADER, cursor_after, parse_cursor
 from api.s3_places import allowed_to, verify_places
@@ -49,6 +51,9 @@ def create_generation(order: OrderIn, caller: Submitter, farm: FarmHere) -> JSON
         verify_places(farm, caller, (given.url for given in order.request.input))
         with farm.database.transaction() as session:
             job, is_new = submit(session, caller, order, allowed_to(farm, caller))
+            if is_new:
+                check_live_jobs(session, farm, caller)
+                note(session, caller, "generation.create", job.id, name=job.name)
             after_commit(session, lambda: crash_point("api.after_job_commit_before_bell"))
             (answer,) = generations(session, farm, caller, [job])
     except ServiceUnavailableError:
@@ -96,6 +101,7 @@ def delete_generation(generation_id: str, caller: Submitter, farm: FarmHere) -> 
     job_id = parse_id(generation_id, "generation_not_found")
     with farm.database.transaction() as session, found(generation_id):
         delete_job(session, caller.project_id, job_id)
+        note(session, caller, "generation.delete", job_id)
     return Response(status_code=204)
 
 

@@ -8,9 +8,11 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
 from api.answers import generations
+from api.auditing import note
 from api.batches.answers import batch_answer
 from api.batches.languages import LanguagesIn, submit_languages
 from api.farm import Farm, FarmHere, Submitter
+from api.live_jobs import check_live_jobs
 from api.s3_places import allowed_to
 from infra.db.batch_rows import result_page
 from infra.db.models import Job
@@ -29,6 +31,9 @@ def create_languages(order: LanguagesIn, caller: Submitter, farm: FarmHere) -> J
     """
     with farm.database.transaction() as session:
         batch, is_new = submit_languages(session, caller, order, allowed_to(farm, caller))
+        if is_new:
+            check_live_jobs(session, farm, caller)
+            note(session, caller, "batch.create", batch.id, name=batch.name)
         answer = {
             "batch": batch_answer(session, farm, batch),
             "generations": _generations(session, farm, caller, batch.id),

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
 from api.answers import step_answer
+from api.auditing import note
 from api.errors import RefusedError
 from api.farm import Farm, FarmHere, Reader, Submitter
 from api.jobs import the_job
@@ -34,17 +35,22 @@ def list_of_steps(generation_id: str, caller: Reader, farm: FarmHere) -> list[di
 @router.post("/v2/generate/{generation_id}/steps/{step_id}/retry")
 def retry(generation_id: str, step_id: str, caller: Submitter, farm: FarmHere) -> dict[str, Any]:
     """Try a failed step again, its past forgiven."""
-    return _control(farm, caller, generation_id, step_id, retry_step)
+    return _control(farm, caller, generation_id, step_id, "retry", retry_step)
 
 
 @router.post("/v2/generate/{generation_id}/steps/{step_id}/keep-original")
 def keep(generation_id: str, step_id: str, caller: Submitter, farm: FarmHere) -> dict[str, Any]:
     """Leave the original picture where the step waits or failed, and go on."""
-    return _control(farm, caller, generation_id, step_id, keep_original)
+    return _control(farm, caller, generation_id, step_id, "keep", keep_original)
 
 
 def _control(
-    farm: Farm, caller: Caller, generation_id: str, step_id: str, act: Callable[..., object]
+    farm: Farm,
+    caller: Caller,
+    generation_id: str,
+    step_id: str,
+    action: str,
+    act: Callable[..., object],
 ) -> dict[str, Any]:
     with farm.database.transaction() as session:
         number = the_step(session, caller, generation_id, step_id).id
@@ -52,6 +58,7 @@ def _control(
             act(session, caller.project_id, number)
         except NotFoundError:
             raise _no_step(step_id) from None
+        note(session, caller, f"step.{action}", number, generation=generation_id)
         session.expire_all()
         step = session.get(Step, number)
         if step is None:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from api.assets import asset_answer
+from api.auditing import note
 from api.direct_uploads import (
     PART_SECONDS,
     InParts,
@@ -97,6 +98,7 @@ def abort_upload(upload_id: str, caller: Submitter, farm: FarmHere) -> Response:
     direct_uploads.abort(farm.store, upload.object_key, upload.upload_id or "")
     with farm.database.transaction() as session:
         forget_upload(session, caller.project_id, upload.id)
+        note(session, caller, "upload.abort", upload.id)
     return Response(status_code=204)
 
 
