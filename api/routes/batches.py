@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from api.batches.answers import batch_answer, batches, validated
 from api.batches.canceling import cancel_batch
 from api.batches.matrix import matrix_page
-from api.batches.orders import BatchOrderIn
+from api.batches.orders import BatchFields, BatchOrderIn
 from api.batches.submitting import check_batch, submit_batch
+from api.body_schemas import form_body
 from api.errors import RefusedError
 from api.farm import FarmHere, Reader, Submitter
 from api.orders import parse_id
@@ -31,7 +32,15 @@ router = APIRouter(tags=["batches"])
 _OUTPUT_URL_SECONDS: Final = 3600
 
 
-@router.post("/v2/batch", status_code=201)
+@router.post(
+    "/v2/batch",
+    status_code=201,
+    openapi_extra=form_body(
+        BatchFields,
+        {"input": "JSONL of requests, or a catalogue's manifest, CSV or JSONL."},
+        {"input": "title,language,video,audio\nA film,fra,https://…/film.mp4,https://…/fra.wav"},
+    ),
+)
 def create_batch(order: BatchOrderIn, caller: Submitter, farm: FarmHere) -> JSONResponse:
     """Order many dubs with one file.
 
