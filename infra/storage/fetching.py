@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -18,6 +17,7 @@ from infra.errors import FetchError, ServiceUnavailableError
 from infra.storage.arriving import arriving, full_disk_told
 from infra.storage.public_network import transport_to
 from infra.storage.stopping import ShouldStop, TransferStoppedError, never, pause, run_stoppable
+from infra.storage.web_addresses import check_address, malformed_told, redirected_to, shown
 
 _REDIRECTS: Final = 5
 
@@ -93,20 +93,23 @@ class _Fetch:
             except (httpx.TransportError, ServiceUnavailableError) as error:
                 tries = 1 if self._tag and self._size > before else tries + 1
                 if tries == _TRIES:
-                    raise ServiceUnavailableError(f"{_shown(url)}: {error}") from error
+                    raise ServiceUnavailableError(f"{shown(url)}: {error}") from error
                 pause(2 ** (tries - 1), self._should_stop)
             else:
                 return
 
     def _follow(self, url: str) -> None:
         for _ in range(_REDIRECTS + 1):
-            _check(url)
-            with self._client.stream("GET", url, headers=self._headers()) as answer:
+            check_address(url)
+            with (
+                malformed_told(url),
+                self._client.stream("GET", url, headers=self._headers()) as answer,
+            ):
                 if not answer.is_redirect:
                     self._take(url, answer)
                     return
-                url = urljoin(url, answer.headers.get("location", ""))
-        raise FetchError(f"{_shown(url)}: more than {_REDIRECTS} redirects")
+                url = redirected_to(url, answer)
+        raise FetchError(f"{shown(url)}: more than {_REDIRECTS} redirects")
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity"}
@@ -117,14 +120,14 @@ class _Fetch:
     def _take(self, url: str, answer: httpx.Response) -> None:
         whole = self._begin(url, answer)
         if whole is not None and whole > self._max_bytes:
-            raise FetchError(f"{_shown(url)}: larger than {self._max_bytes} bytes")
+            raise FetchError(f"{shown(url)}: larger than {self._max_bytes} bytes")
         with full_disk_told(self._part), self._part.open("ab") as file:
             file.truncate(self._size)
             for block in _not_too_slowly(answer.iter_raw()):
                 if self._size + len(block) > self._max_bytes:
-                    raise FetchError(f"{_shown(url)}: larger than {self._max_bytes} bytes")
+                    raise FetchError(f"{shown(url)}: larger than {self._max_bytes} bytes")
                 if self._should_stop():
-                    raise TransferStoppedError(f"{_shown(url)} broken off")
+                    raise TransferStoppedError(f"{shown(url)} broken off")
                 file.write(block)
                 self._size += len(block)
         if whole is not None and whole != self._size:
@@ -147,7 +150,7 @@ class _Fetch:
         self._tag = None
         if answer.status_code in {httpx.codes.PARTIAL_CONTENT, 416}:
             raise ServiceUnavailableError("another part came than was asked for")
-        raise FetchError(f"{_shown(url)}: answered {answer.status_code}; is the link expired?")
+        raise FetchError(f"{shown(url)}: answered {answer.status_code}; is the link expired?")
 
 
 def _not_too_slowly(blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -160,17 +163,3 @@ def _not_too_slowly(blocks: Iterator[bytes]) -> Iterator[bytes]:
             if gained < _LEAST_BYTES_PER_SECOND * seconds:
                 raise ServiceUnavailableError(f"only {gained} bytes in {seconds:.0f} s")
             since, gained = time.monotonic(), 0
-
-
-def _check(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise FetchError(f"{_shown(url)}: inputs are fetched over http and https alone")
-    if parts.username or parts.password:
-        raise FetchError(f"{parts.hostname}: no user name or password in an input's URL, please")
-
-
-def _shown(url: str) -> str:
-    """Without the query: that is where signatures are."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]

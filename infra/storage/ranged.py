@@ -4,12 +4,12 @@ import io
 import re
 import time
 from typing import Final
-from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from infra.errors import FetchError, ServiceUnavailableError
 from infra.storage.public_network import transport_to
+from infra.storage.web_addresses import check_address, malformed_told, redirected_to, shown
 
 _BLOCK: Final = 256 << 10
 _REDIRECTS: Final = 5
@@ -95,7 +95,7 @@ class RangedFile(io.RawIOBase):
         try:
             self._fetch(number)
         except httpx.TransportError as error:
-            raise ServiceUnavailableError(f"{_shown(self._url)}: {error}") from error
+            raise ServiceUnavailableError(f"{shown(self._url)}: {error}") from error
         return self._blocks.get(number, b"")
 
     def _fetch(self, number: int) -> None:
@@ -103,13 +103,16 @@ class RangedFile(io.RawIOBase):
         headers = {"Accept-Encoding": "identity", "Range": f"bytes={first}-{first + _BLOCK - 1}"}
         url = self._url
         for _ in range(_REDIRECTS + 1):
-            _check(url)
-            with self._client.stream("GET", url, headers=headers) as answer:
+            check_address(url)
+            with (
+                malformed_told(url),
+                self._client.stream("GET", url, headers=headers) as answer,
+            ):
                 if not answer.is_redirect:
                     self._take(answer, number)
                     return
-                url = urljoin(url, answer.headers.get("location", ""))
-        raise FetchError(f"{_shown(url)}: more than {_REDIRECTS} redirects")
+                url = redirected_to(url, answer)
+        raise FetchError(f"{shown(url)}: more than {_REDIRECTS} redirects")
 
     def _take(self, answer: httpx.Response, number: int) -> None:
         if answer.status_code == httpx.codes.PARTIAL_CONTENT:
@@ -128,10 +131,10 @@ class RangedFile(io.RawIOBase):
         elif answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             self._size = self._size or 0
         elif answer.is_server_error or answer.status_code in {408, 429}:
-            raise ServiceUnavailableError(f"{_shown(self._url)}: answered {answer.status_code}")
+            raise ServiceUnavailableError(f"{shown(self._url)}: answered {answer.status_code}")
         else:
             raise FetchError(
-                f"{_shown(self._url)}: answered {answer.status_code}; is the link expired?"
+                f"{shown(self._url)}: answered {answer.status_code}; is the link expired?"
             )
 
     def _keep(self, answer: httpx.Response, number: int, most: int) -> None:
@@ -144,17 +147,3 @@ class RangedFile(io.RawIOBase):
         self._budget -= len(taken)
         for offset in range(0, len(taken), _BLOCK):
             self._blocks[number + offset // _BLOCK] = bytes(taken[offset : offset + _BLOCK])
-
-
-def _check(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise FetchError(f"{_shown(url)}: inputs are fetched over http and https alone")
-    if parts.username or parts.password:
-        raise FetchError(f"{parts.hostname}: no user name or password in an input's URL, please")
-
-
-def _shown(url: str) -> str:
-    """Without the query: that is where signatures are."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"[:200]
