@@ -139,6 +139,12 @@ class GenerationRequest(_Strict):
         told = self.options.warnings()
         if self.segments and self.options.sync_mode in {"loop", "bounce", "remap"}:
             told.append("options.sync_mode has no effect with segments: the film keeps its length")
+        speaker = self.options.active_speaker_detection
+        if speaker is not None and speaker.coordinates is not None:
+            told.append(
+                "options.active_speaker_detection: a face is not recognised from shot to shot; "
+                "only the shot of frame_number is dubbed, boxes choose in every shot"
+            )
         return told
 
 

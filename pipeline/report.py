@@ -83,6 +83,24 @@ def describe_timeline(dialogue_names: Sequence[str], options: DubOptions) -> Rep
     return {"timeline": clips}
 
 
+def describe_face_choice(options: DubOptions, tracks: Tracks) -> Report:
+    """What a choice by points came to; nothing where there was none."""
+    if not options.chosen:
+        return {}
+    starts = np.array(tracks.shot_starts)
+    frames = [point.frame for point in options.chosen]
+    shots = sorted(set((np.searchsorted(starts, frames, side="right") - 1).tolist()))
+    return {
+        "face_choice": {
+            "shots": [
+                dict(zip(("start", "end"), tracks.shot_range(i), strict=True)) for i in shots
+            ],
+            "of_shots": len(starts),
+            "note": "faces are not recognised from shot to shot: a point holds for its own shot",
+        }
+    }
+
+
 def describe_choices(
     network: Mapping[str, Any], detector: str | None, options: DubOptions
 ) -> Report:

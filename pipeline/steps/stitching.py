@@ -17,6 +17,7 @@ from pipeline.render import Renderer, RenderTask
 from pipeline.report import (
     Report,
     describe_choices,
+    describe_face_choice,
     describe_frames,
     describe_inputs,
     describe_output,
@@ -121,6 +122,7 @@ def stitch(
         **describe_output(prepared.output_name, output),
         **describe_choices(asdict(network or prepared.network), prepared.detector, options),
         **describe_timeline(names, options),
+        **describe_face_choice(options, task.tracks),
         **facts,
         **describe_frames(task.tracks, task.timeline, kept),
     }
