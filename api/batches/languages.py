@@ -16,6 +16,7 @@ from api.batches.entering import enter_rows
 from api.batches.rows import Row, checked_row
 from api.bodies import media_type, read_body
 from api.errors import RefusedError, describe_mistakes
+from api.farm import Submitter
 from api.options import Language, Options
 from api.orders import idempotency_key
 from api.output_names import name_of, safe_name
@@ -97,7 +98,7 @@ class LanguagesOrder:
     digest: str
 
 
-async def read_languages(request: Request) -> LanguagesOrder:
+async def read_languages(request: Request, _caller: Submitter) -> LanguagesOrder:
     """Read the body.
 
     Raises:

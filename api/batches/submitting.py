@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from api.auditing import note
 from api.batches.entering import CHUNK_ROWS, check_rows, enter_rows
 from api.batches.orders import BatchOrder
 from api.batches.records import Record, read_records
 from api.batches.rows import Row, check_columns, kind_of, read_row
 from api.errors import RefusedError
 from api.farm import Farm
+from api.live_jobs import check_live_jobs
 from api.s3_places import allowed_to
 from infra.db.batch_rows import CheckedRows, NewRow, last_row
 from infra.db.batches import (
@@ -95,8 +97,11 @@ def submit_batch(farm: Farm, caller: Caller, order: BatchOrder) -> tuple[Batch, 
             check_batch(farm, caller, order)
             kind, records = _open(order)
         with farm.database.transaction() as session:
+            if earlier is None:
+                check_live_jobs(session, farm, caller)
             batch = begin_batch(session, caller.project_id, new)
             done = last_row(session, batch.id)
+            note(session, caller, "batch.create", batch.id, name=batch.name, from_row=done)
     except ConflictError as error:
         raise RefusedError("idempotency_key_conflict", str(error)) from None
     unread = (record for record in records if record.number > done)
