@@ -9,7 +9,6 @@ export function showLanes(place, job, strip) {
   const ends = job.finishedAt ? Date.parse(job.finishedAt) : now();
   const span = Math.max(1, ends - begins);
   keyed(place, strip.stages, (stage) => stage.stage, makeLane, (lane, stage) => showLane(lane, stage, begins, ends, span));
-  if (!strip.stages.some((stage) => stage.startedAt)) setText(place.lastElementChild?.lastElementChild ?? place, "not begun");
 }
 
 const makeLane = (stage) => h("div", { class: "lane" }, h("span", {}, stage.stage), h("div", { class: "track" }, h("span")), h("span", { class: "end" }));
@@ -18,7 +17,7 @@ function showLane(lane, stage, begins, ends, span) {
   const [, track, end] = lane.children;
   const bar = track.firstElementChild;
   bar.hidden = !stage.startedAt;
-  if (!stage.startedAt) return setText(end, "not begun");
+  if (!stage.startedAt) return setText(end, /^u+$/.test(stage.states) ? "reused" : "not begun");
   const from = Date.parse(stage.startedAt);
   const to = stage.finishedAt ? Date.parse(stage.finishedAt) : ends;
   bar.style.left = `${(100 * Math.max(0, from - begins)) / span}%`;

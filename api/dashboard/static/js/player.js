@@ -7,6 +7,7 @@ import { isTyping } from "./shell.js";
 
 const RATE = 25; // where the report does not say
 const STEP = 0.02;
+const HIGHEST = "62vh";
 
 export function startPlayer(place, address) {
   const section = place.closest("section");
@@ -74,6 +75,8 @@ class Player {
   show() {
     this.canvas.width = Math.floor(this.video.videoWidth / 2);
     this.canvas.height = this.video.videoHeight;
+    // The box has the picture's shape, so that a place in one is a place in the other.
+    this.box.style.maxWidth = `calc(${HIGHEST} * ${this.canvas.width / this.canvas.height})`;
     this.seek.max = this.video.duration;
     this.divide(this.at);
     this.watch();
@@ -106,8 +109,7 @@ class Player {
   divide(at) {
     this.at = Math.min(1, Math.max(0, at));
     this.wipe.value = this.at;
-    const picture = this.canvas.getBoundingClientRect().width / (this.box.clientWidth || 1);
-    this.line.style.left = `${100 * this.at * (picture || 1)}%`;
+    this.line.style.left = `${100 * this.at}%`;
     this.draw();
   }
 

@@ -1,0 +1,118 @@
+"""Chromium over a real API: what people see, click and type."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from infra.db.leases import fail_step
+from infra.db.orders import Failure
+from infra.db.projects import create_api_key, create_project
+from infra.db.session import Database
+from tests.infra.db.hands import Hands
+
+#: The program, where it is none of the usual names.
+CHROMIUM = "LIPFARM_CHROMIUM"
+
+#: The end of a failed attempt's log.
+LOG = "opening the film\nframe 7 cannot be decoded\n"
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+expect.set_options(timeout=10_000)
+
+
+def find_chromium() -> str | None:
+    """Where Chromium is, None where it is not."""
+    found = os.environ.get(CHROMIUM) or next(filter(None, map(shutil.which, _NAMES)), None)
+    return shutil.which(found) if found else None
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """For a module and no longer: while it runs, its thread has an event loop."""
+    program = find_chromium()
+    if program is None:
+        pytest.skip(f"needs Chromium: apt-get install chromium, or {CHROMIUM}=/path/to/it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Studio:
+    """A project at the dashboard: hands in its database, and browsers signed in with its key."""
+
+    name: str
+    url: str
+    key: str
+    project: Any
+    hands: Hands
+    browser: Browser
+
+    def job(self, name: str = "Film", **order: Any) -> str:
+        return str(self.hands.job(self.project, name=name, **order))
+
+    def attention(self, name: str = "Film", segments: int = 3) -> str:
+        """A job whose first range failed for good."""
+        job, worker = self.hands.job(self.project, name=name), self.hands.worker()
+        self.hands.reach(worker, job, "render", segments=segments, title=name)
+        claim = self.hands.must_claim(worker, "gpu")
+        failure = Failure("content", "picture_broken", "the picture is broken", LOG)
+        with self.hands.database.transaction() as session:
+            fail_step(session, claim.step_id, claim.attempt, failure)
+        return str(job)
+
+    def open(self, path: str = "/dashboard", **context: Any) -> Page:
+        """A page of a browser that just signed in."""
+        page = self.browser.new_context(base_url=self.url, **context).new_page()
+        page.goto("/dashboard/sign-in")
+        page.get_by_label("API key").fill(self.key)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/dashboard")
+        if path != "/dashboard":
+            page.goto(path)
+        return page
+
+
+@pytest.fixture
+def hands(database: Database) -> Hands:
+    """Hands in a farm nobody else ever used."""
+    hands = Hands(database)
+    hands.clear()
+    return hands
+
+
+@pytest.fixture
+def make_studio(
+    url: str, database: Database, hands: Hands, browser: Browser
+) -> Iterator[Callable[..., Studio]]:
+    """Makes a project and a key to sign in with."""
+
+    def make(name: str = "studio", *scopes: str) -> Studio:
+        with database.transaction() as session:
+            project = create_project(session, name)
+            key = create_api_key(session, project, "of the test", scopes=scopes or ("submit",))
+        return Studio(name, url, key.secret, project, hands, browser)
+
+    yield make
+    for context in browser.contexts:
+        context.close()
+
+
+@pytest.fixture
+def studio(make_studio: Callable[..., Studio]) -> Studio:
+    return make_studio()
