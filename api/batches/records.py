@@ -186,11 +186,11 @@ class _TableReader:
         self._number = header.number
         self._size = 0
         self._mistake: str | None = None
+        if (mistake := _unreadable(header)) is not None:
+            raise RefusedError(_TABLE, f"line {header.number}: {mistake}")
         named = [column for column in self.columns if column]
-        if header.is_cut or len(named) != len(self.columns) or len(set(named)) != len(named):
-            raise RefusedError(
-                "batch_invalid_csv", f"line {header.number}: it does not name the columns"
-            )
+        if len(named) != len(self.columns) or len(set(named)) != len(named):
+            raise RefusedError(_TABLE, f"line {header.number}: it does not name the columns")
 
     def records(self) -> Iterator[Record]:
         reader = csv.reader(self._texts(), delimiter=self._delimiter, strict=True)

@@ -22,6 +22,9 @@ from infra.db.batches import BatchKind
 #: What a row of a client's file may ask for.
 ENDPOINT: Final = "/v2/generate"
 
+#: A mistake may hold names the row has; it is shown, and kept.
+_LONGEST_MISTAKE: Final = 1000
+
 _OPTIONS: Final = frozenset(Options.model_fields) - {"language"}
 
 #: What a field of an order is called in a catalogue.
@@ -48,8 +51,9 @@ class Row:
 
     def refused(self, code: str, mistake: str) -> "Row":
         """The same row, without its request."""
+        shown = mistake.encode(errors="replace").decode().replace("\0", "")[:_LONGEST_MISTAKE]
         return Row(
-            self.number, self.request_id, self.title, self.language, code=code, mistake=mistake
+            self.number, self.request_id, self.title, self.language, code=code, mistake=shown
         )
 
 
@@ -201,12 +205,19 @@ def _request_row(row: Row, values: Mapping[str, Any]) -> Row:
 
 
 def _catalogue_row(row: Row, values: Mapping[str, Any]) -> Row:
-    options = {name: _from_cell(values[name]) for name in _OPTIONS & values.keys()}
+    options = {name: _option(name, values[name]) for name in _OPTIONS & values.keys()}
     line = CatalogueRow.model_validate({n: v for n, v in values.items() if n not in options})
     name = line.request_id or "/".join(filter(None, (line.title, line.language)))
     return checked_row(
         Row(row.number, name[:MAX_NAME_LENGTH], line.title, line.language), line.order(options)
     )
+
+
+def _option(name: str, value: object) -> object:
+    try:
+        return _from_cell(value)
+    except ValueError as error:
+        raise RefusedError("generation_input_validation_failed", f"{name}: {error}") from None
 
 
 def _input(kind: str, place: str) -> dict[str, str]:

@@ -126,13 +126,18 @@ def _open(order: BatchOrder) -> tuple[BatchKind, Iterator[Record]]:
     found = read_records(order.manifest.file, order.manifest.name)
     if found.columns is not None:
         check_columns(found.columns)
-    first = next(found.records, None)
-    if first is None:
+    first: list[Record] = []
+    # What cannot be read does not say of what kind the file is.
+    for record in itertools.islice(found.records, CHUNK_ROWS):
+        first.append(record)
+        if record.mistake is None:
+            break
+    if not first:
         raise RefusedError("batch_insufficient_records", "the file has no rows")
-    kind = order.fields.kind or kind_of(first.values)
+    kind = order.fields.kind or kind_of(first[-1].values)
     return (
         "catalogue" if found.columns is not None else kind,
-        itertools.chain([first], found.records),
+        itertools.chain(first, found.records),
     )
 
 
