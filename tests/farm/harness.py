@@ -173,6 +173,17 @@ class Client:
         found: dict[str, Any] = answer.json()
         return found
 
+    def text_of(self, path: str) -> str:
+        answer = self._http.get(path)
+        answer.raise_for_status()
+        return answer.text
+
+    def url_of(self, path: str) -> str:
+        """Where a path leads."""
+        answer = self._http.get(path, follow_redirects=False)
+        assert answer.is_redirect, answer.text
+        return str(answer.headers["location"])
+
     def post(self, path: str, **fields: Any) -> httpx.Response:
         return self._http.post(path, json=fields or None)
 
