@@ -65,11 +65,12 @@ def new_job(
         RefusedError: it cannot be right.
     """
     options = request.settled_options()
-    language = options.language
+    language, speaker = options.language, options.active_speaker_detection
     return NewJob(
         source_id=source.id,
         dialogue_id=dialogue.id,
         more_dialogue_ids=tuple(each.id for each in more_dialogues),
+        boxes=None if speaker is None else speaker.bounding_boxes,
         params=_params(request),
         request=_echo(request, source, dialogue),
         name=request.name or source.name,
@@ -103,6 +104,6 @@ def _echo(request: GenerationRequest, source: AssetRef, dialogue: AssetRef) -> d
         shown["segments"] = [
             each.model_dump(mode="json", exclude_none=True) for each in request.segments
         ]
-    # As long as the film: prepare reads them here, and no answer shows them.
-    boxes = shown["options"].get("active_speaker_detection", {}).pop("bounding_boxes", None)
-    return shown if boxes is None else shown | {"face_boxes": boxes}
+    # As long as the film, so they have a table of their own and no answer shows them.
+    shown["options"].get("active_speaker_detection", {}).pop("bounding_boxes", None)
+    return shown

@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Final
 
-from infra.db.jobs import get_job
+from infra.db.jobs import boxes_of
 from infra.errors import FetchError
 from infra.storage.fetching import fetch_url
 from pipeline.errors import FaceChoiceError
@@ -33,8 +33,7 @@ def bring_boxes(step: StepAtWork) -> Path | None:
     path = folder / "boxes.json"
     if "url" not in given:
         with step.farm.database.transaction() as session:
-            job = get_job(session, step.project_id, step.lease.claim.job_id)
-            path.write_text(json.dumps(job.request["face_boxes"]))
+            path.write_text(json.dumps(boxes_of(session, step.lease.claim.job_id)))
         return path
     try:
         fetch_url(

@@ -1,7 +1,7 @@
 """Jobs: ordered, found, listed, deleted. What a client wants of them is in :mod:`.control`."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from infra.db.barrier import begin_jobs
 from infra.db.control import cancel_job
-from infra.db.models import Asset, Job, JobDialogue, Step
+from infra.db.models import Asset, Job, JobBoxes, JobDialogue, Step
 from infra.db.moves import lock_job
 from infra.errors import InfraError, NotFoundError
 
@@ -34,6 +34,7 @@ class NewJob:
         idempotency_key: a second order with it, in this project, is the first one.
         request_digest: by which two orders with one key are told apart.
         more_dialogue_ids: those of a timeline beyond the first, in their order.
+        boxes: of the face to dub, by frame; null where nobody is.
     """
 
     source_id: uuid.UUID
@@ -50,6 +51,7 @@ class NewJob:
     webhook_url: str | None = None
     batch_id: uuid.UUID | None = None
     more_dialogue_ids: tuple[uuid.UUID, ...] = ()
+    boxes: list[Any] | None = None
 
     @property
     def input_ids(self) -> set[uuid.UUID]:
@@ -77,7 +79,7 @@ def create_job(session: Session, project_id: uuid.UUID, order: NewJob) -> tuple[
     job = session.scalar(statement)
     if job is None:
         return _earlier(session, project_id, order), False
-    _add_dialogues(session, [(job.id, order)])
+    _add_parts(session, [(job.id, order)])
     begin_jobs(session, [job.id])
     return job, True
 
@@ -101,7 +103,7 @@ def create_jobs(
         {"id": job, **_values(project_id, order)} for job, order in zip(ids, orders, strict=True)
     ]
     session.execute(insert(Job), rows)
-    _add_dialogues(session, zip(ids, orders, strict=True))
+    _add_parts(session, list(zip(ids, orders, strict=True)))
     begin_jobs(session, ids)
     return ids
 
@@ -116,6 +118,11 @@ def get_job(session: Session, project_id: uuid.UUID, job_id: uuid.UUID) -> Job:
     if job is None or job.project_id != project_id:
         raise NotFoundError(f"there is no job {job_id}")
     return job
+
+
+def boxes_of(session: Session, job_id: uuid.UUID) -> list[Any] | None:
+    """The boxes of the face to dub, by frame; None where the job was ordered without."""
+    return session.scalar(select(JobBoxes.boxes).where(JobBoxes.job_id == job_id))
 
 
 def list_steps(session: Session, job_id: uuid.UUID) -> list[Step]:
@@ -136,7 +143,7 @@ def delete_job(session: Session, project_id: uuid.UUID, job_id: uuid.UUID) -> No
 
 
 def _values(project_id: uuid.UUID, order: NewJob) -> dict[str, Any]:
-    elsewhere = {"priority", "more_dialogue_ids"}
+    elsewhere = {"priority", "more_dialogue_ids", "boxes"}
     values = {name: getattr(order, name) for name in order.__slots__ if name not in elsewhere}
     return values | {
         "project_id": project_id,
@@ -145,7 +152,11 @@ def _values(project_id: uuid.UUID, order: NewJob) -> dict[str, Any]:
     }
 
 
-def _add_dialogues(session: Session, jobs: Iterable[tuple[uuid.UUID, NewJob]]) -> None:
+def _add_parts(session: Session, jobs: Sequence[tuple[uuid.UUID, NewJob]]) -> None:
+    """Enter what of new jobs has tables of its own."""
+    boxes = [{"job_id": job, "boxes": each.boxes} for job, each in jobs if each.boxes is not None]
+    if boxes:
+        session.execute(insert(JobBoxes), boxes)
     rows = [
         {"job_id": job, "position": position, "asset_id": asset}
         for job, order in jobs

@@ -1,4 +1,4 @@
-"""Jobs with several dialogues, and the preview a job's stitch leaves beside its output."""
+"""Jobs with several dialogues or with boxes of whom to dub, and the preview beside an output."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,9 +27,19 @@ def upgrade() -> None:
         ),
     )
     op.create_index(op.f("ix_job_dialogues_asset_id"), "job_dialogues", ["asset_id"])
+    op.create_table(
+        "job_boxes",
+        sa.Column("job_id", uuid, nullable=False),
+        sa.Column("boxes", postgresql.JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_job_boxes")),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["jobs.id"], ondelete="CASCADE", name=op.f("fk_job_boxes_job_id_jobs")
+        ),
+    )
     op.add_column("jobs", sa.Column("preview_key", sa.Text()))
 
 
 def downgrade() -> None:
     op.drop_column("jobs", "preview_key")
+    op.drop_table("job_boxes")
     op.drop_table("job_dialogues")

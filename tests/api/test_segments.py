@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 from sqlalchemy import select
 
+from infra.db.jobs import boxes_of
 from infra.db.models import Asset, Job, JobDialogue
 from infra.db.session import Database
 from pipeline.options import DubOptions
@@ -157,8 +158,10 @@ def test_boxes_wait_where_no_claim_and_no_answer_carries_them(client, database):
     boxes = [[1, 2, 30, 40], None, [2, 2, 30, 40]]
     answer = speaker(client, bounding_boxes=boxes)
     job = job_of(database, answer)
-    assert job.request["face_boxes"] == boxes
+    with database.transaction() as session:
+        assert boxes_of(session, job.id) == boxes
     assert "face_boxes" in job.params
+    assert "face_boxes" not in job.request
     assert "30" not in json.dumps(job.params)
     assert "bounding_boxes" not in answer.text
 

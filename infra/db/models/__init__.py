@@ -3,7 +3,7 @@
 from infra.db.models.base import Base
 from infra.db.models.batches import Batch, BatchRow
 from infra.db.models.fleet import Bench, Figure, QueueSample, Turn, Worker
-from infra.db.models.jobs import Event, Job, JobDialogue
+from infra.db.models.jobs import Event, Job, JobBoxes, JobDialogue
 from infra.db.models.people import AuditEntry, SignIn
 from infra.db.models.projects import ApiKey, Asset, AssetUpload, Project
 from infra.db.models.steps import Artifact, Attempt, Step
@@ -28,6 +28,7 @@ __all__ = [
     "Event",
     "Figure",
     "Job",
+    "JobBoxes",
     "JobDialogue",
     "Project",
     "QueueSample",

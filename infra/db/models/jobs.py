@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from infra.db.models.base import (
@@ -100,6 +101,20 @@ class JobDialogue(Base):
     )
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     asset_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("assets.id"), index=True)
+
+
+class JobBoxes(Base):
+    """The box of the face to dub for each frame, or null, as the client sent them.
+
+    As long as the film, so they are not in the job's row: prepare alone reads them.
+    """
+
+    __tablename__ = "job_boxes"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
+    )
+    boxes: Mapped[list[Any]] = mapped_column(JSONB)
 
 
 class Event(Base):
