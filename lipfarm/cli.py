@@ -22,9 +22,11 @@ from lipfarm.dub_command import dub
 from lipfarm.farm_commands import audit, collect, migrate
 from lipfarm.fetch_command import fetch
 from lipfarm.generation_commands import cancel, pause, resume, retry, status, watch
+from lipfarm.key_commands import keys, projects
 from lipfarm.media_commands import frames, waveform
 from lipfarm.models_command import models
 from lipfarm.submit_command import submit
+from lipfarm.train_commands import train
 from lipfarm.up_command import up
 from lipfarm.worker_command import reconciler, worker
 from pipeline.errors import MemoryExhaustedError, PipelineError, StorageFullError
@@ -50,7 +52,7 @@ def cli() -> None:
     """Re-render every speaking mouth of a film to match a dubbed dialogue track."""
 
 
-for command in (dub, frames, waveform, models):
+for command in (dub, frames, waveform, models, train):
     cli.add_command(command)
 for command in (api, submit, status, watch, fetch, cancel, pause, resume, retry):
     cli.add_command(command)
@@ -61,6 +63,8 @@ cli.add_command(worker)
 cli.add_command(reconciler)
 cli.add_command(doctor)
 cli.add_command(migrate)
+cli.add_command(projects)
+cli.add_command(keys)
 cli.add_command(audit)
 cli.add_command(collect)
 

@@ -163,7 +163,9 @@ class _Up:
             kept = self._folder.kept(_API_KEY)
             if kept is not None and authenticate(session, kept) is not None:
                 return kept
-            key = create_api_key(session, create_project(session, _PROJECT), "first")
+            key = create_api_key(
+                session, create_project(session, _PROJECT), "first", scopes=["admin"]
+            )
         self._folder.keep(_API_KEY, key.secret)
         return key.secret
 

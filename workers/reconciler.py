@@ -7,6 +7,7 @@ from datetime import timedelta
 from types import FrameType
 
 from infra.bells import Ringer
+from infra.db.history import forget_history, heal_history
 from infra.db.leading import Leadership
 from infra.db.reconcile import reconcile
 from infra.db.samples import take_sample
@@ -49,11 +50,14 @@ def reconcile_until(stop: threading.Event, settings: Settings) -> None:
     collecting = _Collecting(database, settings)
     closer = BatchCloser(database, settings)
     sampling = _Sampling(database, settings.sample_seconds)
-    speaks = True
+    speaks, is_healed = True, False
     while not stop.is_set():
         try:
             leads = leadership.leads()
             LEADS.set(leads)
+            if leads and not is_healed:
+                heal_history(database)
+                is_healed = True
             if leads:
                 _reconcile_once(database, ringer, settings)
                 collecting.start_if_due()
@@ -124,12 +128,13 @@ class _Collecting:
     def _collect(self) -> None:
         try:
             store = ObjectStore(self._settings)
+            forgotten = forget_history(self._database, self._settings.event_days * 86_400)
             deleted = collect_garbage(self._database, store, ages_of(self._settings))
         except Exception:  # the next time will do
             _logger.exception("collector.failed")
         else:
             size = sum(each.size for each in deleted)
-            _logger.info("collector.collected", objects=len(deleted), bytes=size)
+            _logger.info("collector.collected", objects=len(deleted), bytes=size, rows=forgotten)
 
 
 def ages_of(settings: Settings) -> Ages:
