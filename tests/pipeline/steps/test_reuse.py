@@ -50,7 +50,8 @@ def test_original_is_kept_where_a_step_was_given_up(farm: Farm, clips: Path) -> 
     assert dub.tracked.kept_original == (1,)
     assert dub.render_steps[1].dubbed is None
     assert dub.render_steps[3].dubbed is not None
-    expected = [{"start": step.start, "end": step.end} for step in kept]
+    reason = "its step was given up"
+    expected = [{"start": step.start, "end": step.end, "reason": reason} for step in kept]
     assert dub.report["kept_original"] == expected
     before, after = pictures(inputs.source), pictures(dub.output)
     for step in dub.render_steps:
