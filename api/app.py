@@ -14,6 +14,7 @@ from api.event_hub import EventHub
 from api.farm import Farm
 from api.limits import Limits
 from api.metrics import FarmCollector
+from api.openapi import install_document
 from api.routes import (
     actions,
     assets,
@@ -91,6 +92,7 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
     ):
         app.include_router(routes.router)
     app.mount(pages.STATIC, pages.Assets())
+    install_document(app)
     return app
 
 

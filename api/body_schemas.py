@@ -31,6 +31,37 @@ def form_body(
     return _body("multipart/form-data", schema, example)
 
 
+def either_body(*bodies: dict[str, Any]) -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that takes any of these."""
+    content = {
+        media_type: body
+        for each in bodies
+        for media_type, body in each["requestBody"]["content"].items()
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def files_body(files: dict[str, str], *, one: bool = False) -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that takes a form with nothing but files.
+
+    Args:
+        files: what each file is, by its field.
+        one: exactly one of them is sent; otherwise all are.
+    """
+    binary = {"type": "string", "format": "binary"}
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: binary | {"description": text} for name, text in files.items()},
+        "additionalProperties": False,
+    }
+    if one:
+        schema |= {"minProperties": 1, "maxProperties": 1}
+    else:
+        schema["required"] = list(files)
+    content = {"multipart/form-data": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def _body(media_type: str, schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
     content = {media_type: {"schema": schema, "example": example}}
     return {"requestBody": {"required": True, "content": content}}

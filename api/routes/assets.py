@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from api.assets import AssetQuery, Registration, asset_answer, cursor_after_asset, kind_of
 from api.auditing import note
 from api.bodies import media_type, read_body
+from api.body_schemas import either_body, files_body, json_body
 from api.direct_uploads import incoming_of, register
 from api.errors import RefusedError, describe_mistakes
 from api.farm import Farm, FarmHere, Reader, Submitter
@@ -83,7 +84,14 @@ def _parse(body: bytes) -> Registration:
         raise RefusedError("request_invalid", describe_mistakes(error)) from None
 
 
-@router.post("/v2/assets", status_code=201)
+@router.post(
+    "/v2/assets",
+    status_code=201,
+    openapi_extra=either_body(
+        json_body(Registration, {"url": "s3://media-in/film.mov", "type": "video"}),
+        files_body({"video": "A film.", "audio": "A dialogue.", "image": "A still."}, one=True),
+    ),
+)
 def create_asset(
     arrived: Annotated[_Arrived, Depends(_read)], caller: Submitter, farm: FarmHere
 ) -> JSONResponse:

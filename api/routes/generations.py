@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 
 from api.answers import generations
 from api.auditing import note
+from api.body_schemas import either_body, form_body, json_body
 from api.errors import RefusedError
 from api.farm import Farm, FarmHere, Reader, Submitter
 from api.filters import SECTIONS, ListQuery
@@ -20,6 +21,7 @@ from api.jobs import found, the_job
 from api.live_jobs import check_live_jobs
 from api.orders import OrderIn, parse_id
 from api.paging import CURSOR_HEADER, cursor_after, parse_cursor
+from api.requests import GenerationRequest
 from api.s3_places import allowed_to, verify_places
 from api.submitting import submit
 from infra.crash_points import crash_point
@@ -39,7 +41,27 @@ _LOOK_SECONDS: Final = 0.25
 _MOST_IDS: Final = 100
 
 
-@router.post("/v2/generate", status_code=201)
+_EXAMPLE: Final = {
+    "model": "auto",
+    "input": [
+        {"type": "video", "url": "https://media.example/film.mp4"},
+        {"type": "audio", "url": "https://media.example/fra.wav"},
+    ],
+    "options": {"sync_mode": "cut_off"},
+    "language": "fra",
+    "labels": ["season 1"],
+}
+_FILES: Final = {"video": "The film.", "audio": "The dialogue."}
+
+
+@router.post(
+    "/v2/generate",
+    status_code=201,
+    openapi_extra=either_body(
+        json_body(GenerationRequest, _EXAMPLE),
+        form_body(GenerationRequest, _FILES, {"model": "auto", "language": "fra"}),
+    ),
+)
 def create_generation(order: OrderIn, caller: Submitter, farm: FarmHere) -> JSONResponse:
     """Order a dub.
 

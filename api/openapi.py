@@ -1,0 +1,166 @@
+"""The OpenAPI document: what the routes say of themselves, and what holds for all of them."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+from api import schemas
+from api.catalogue import REFUSALS
+
+_DESCRIPTION: Final = """
+Lip-sync dubbing on your own farm. Existing lip-sync clients speak the addresses under `/v2` that
+they know; everything else is this farm's own.
+
+Send your project's key as `x-api-key`. Every refusal has the same shape, with a code that
+`GET /v2/errors` explains. With an `Idempotency-Key` a request that orders something can be sent
+again without harm.
+"""
+
+_TAGS: Final[dict[str, str]] = {
+    "generations": "Dubs: ordered, watched, changed, one by one or many at once.",
+    "steps": "What a generation is made of, for looking at what failed.",
+    "outputs": "What a generation made.",
+    "assets": "Inputs that are uploaded once and used often.",
+    "batches": "Whole catalogues, and titles in several languages.",
+    "events": "What happens, as it happens.",
+    "webhooks": "Being told of ends.",
+    "keys": "Keys of a project.",
+    "audit": "Who did what.",
+    "farm": "How the farm is doing.",
+    "lists": "What the farm offers, and what can go wrong.",
+    "health": "For whoever watches over the process.",
+    "dashboard": "Signing in to the pages.",
+}
+
+_OK: Final[dict[tuple[str, str], tuple[str, Any]]] = {
+    ("post", "/v2/generate"): ("201 200", schemas.Generation),
+    ("get", "/v2/generate/{generation_id}"): ("200", schemas.Generation),
+    ("patch", "/v2/generate/{generation_id}"): ("200", schemas.Generation),
+    ("get", "/v2/generations"): ("200", list[schemas.Generation]),
+    ("post", "/v2/generations/actions"): ("200", schemas.ActionResults),
+    ("post", "/v2/generate/{generation_id}/ranges/actions"): ("200", schemas.RangeResult),
+    ("get", "/v2/generate/{generation_id}/steps"): ("200", list[schemas.Step]),
+    ("post", "/v2/generate/{generation_id}/steps/{step_id}/retry"): ("200", schemas.Step),
+    ("post", "/v2/generate/{generation_id}/steps/{step_id}/keep-original"): ("200", schemas.Step),
+    ("post", "/v2/assets"): ("201", schemas.Asset),
+    ("get", "/v2/assets"): ("200", schemas.AssetPage),
+    ("get", "/v2/assets/{asset_id}"): ("200", schemas.Asset),
+    ("post", "/v2/assets/upload"): ("201", schemas.PutAddress),
+    ("post", "/v2/assets/uploads"): ("201", schemas.UploadState),
+    ("get", "/v2/assets/uploads"): ("200", schemas.Uploads),
+    ("get", "/v2/assets/uploads/{upload_id}"): ("200", schemas.UploadState),
+    ("post", "/v2/assets/uploads/{upload_id}/complete"): ("201 200", schemas.Asset),
+    ("get", "/v2/models"): ("200", list[schemas.Model]),
+    ("get", "/v2/errors"): ("200", list[schemas.ErrorEntry]),
+    ("post", "/v2/batch"): ("201 200", schemas.Batch | schemas.CheckedBatch),
+    ("get", "/v2/batch/{batch_id}"): ("200", schemas.Batch),
+    ("post", "/v2/batch/{batch_id}/cancel"): ("200", schemas.Batch),
+    ("post", "/v2/generate/languages"): ("201 200", schemas.Languages),
+    **{
+        ("post", f"/v2/generate/{{generation_id}}/{action}"): ("200", schemas.Generation)
+        for action in ("cancel", "pause", "resume", "retry", "priority")
+    },
+}
+
+#: Orders of long standing, answered as they were then.
+_ALSO: Final[dict[tuple[str, str], dict[str, str]]] = {
+    ("get", "/readyz"): {"503": "Not fit for work."},
+}
+
+_ID: Final = {"type": "string", "format": "uuid"}
+_NUMBER: Final = {"type": "string", "pattern": "^[0-9]{1,18}$"}
+
+_REF: Final = "#/components/schemas/{model}"
+
+
+def install_document(app: FastAPI) -> None:
+    """Have the application answer with the whole document; it is made when it is asked for."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=_DESCRIPTION.strip(),
+        routes=app.routes,
+        tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
+    )
+    shapes = document.setdefault("components", {}).setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        shapes.pop(unused, None)  # refusals have one shape here
+    _schema(schemas.Error, shapes)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _complete(path, method, operation, shapes)
+    return document
+
+
+def _complete(path: str, method: str, operation: dict[str, Any], shapes: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "path":
+            parameter["schema"] = _NUMBER if parameter["name"] == "step_id" else _ID
+    answers = operation["responses"]
+    answers.pop("422", None)
+    statuses, shape = _OK.get((method, path), ("", None))
+    for status in statuses.split():
+        answer = answers.setdefault(status, {"description": "The same as before."})
+        answer["content"] = {"application/json": {"schema": _schema(shape, shapes)}}
+    for status, text in _ALSO.get((method, path), {}).items():
+        answers[status] = {"description": text}
+    for code in _refusals(path, method, operation):
+        answers.setdefault(code, _refusal(code))
+
+
+def _refusals(path: str, method: str, operation: dict[str, Any]) -> list[str]:
+    """Statuses with which the address may refuse."""
+    codes = []
+    if operation.get("parameters") or method in {"post", "patch"}:
+        codes.append("400")
+    if "security" in operation:
+        codes += ["401", "403", "429", "503"]
+    if operation.get("parameters") or method == "post":
+        codes.append("404")  # what the path, the query or the body names
+    if "{" in path:
+        codes.append("405")
+    if method in {"post", "patch", "delete"}:
+        codes.append("409")
+    if method in {"post", "patch"}:
+        codes += ["413", "415"]
+    return codes
+
+
+def _refusal(status: str) -> dict[str, Any]:
+    code, entry = next((c, e) for c, e in REFUSALS.items() if e.status == int(status))
+    example = {
+        "statusCode": entry.status,
+        "error": "…",
+        "error_code": code,
+        "message": entry.message,
+        "suggestion": entry.suggestion,
+    }
+    content = {"schema": {"$ref": _REF.format(model="Error")}, "example": example}
+    codes = [c for c, e in REFUSALS.items() if e.status == int(status)]
+    return {
+        "description": "Refused: " + ", ".join(codes) + ".",
+        "content": {"application/json": content},
+    }
+
+
+def _schema(shape: Any, shapes: dict[str, Any]) -> dict[str, Any]:
+    """The shape's schema, what it refers to being among the document's."""
+    schema = TypeAdapter(shape).json_schema(ref_template=_REF, mode="serialization")
+    shapes.update(schema.pop("$defs", {}))
+    if schema.get("type") == "object" and "title" in schema:
+        shapes[schema["title"]] = schema
+        return {"$ref": _REF.format(model=schema["title"])}
+    return schema
