@@ -31,7 +31,7 @@ export function showRow(row, job) {
   const doing = state === "paused" && job.stage ? `in ${job.stage} · ` : "";
   setText(stage.querySelector(".stage-line > .muted"), doing + percent(job.progress));
   setBar(stage.lastElementChild, job.progress, describe(state).tone);
-  setText(eta, job.eta === null || state === "paused" ? "–" : roughly(job.eta));
+  setText(eta, job.eta === null || ["paused", "attention"].includes(state) ? "–" : roughly(job.eta));
   setText(priority, job.priority);
   setAge(ordered.firstElementChild, job.createdAt);
   setText(network, networkOf(job));
