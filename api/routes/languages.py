@@ -1,6 +1,6 @@
 """One title in several languages with one call."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from api.answers import generations
 from api.auditing import note
 from api.batches.answers import batch_answer
-from api.batches.languages import LanguagesIn, submit_languages
+from api.batches.languages import LanguagesIn, LanguagesRequest, submit_languages
+from api.body_schemas import json_body
 from api.farm import Farm, FarmHere, Submitter
 from api.live_jobs import check_live_jobs
 from api.s3_places import allowed_to
@@ -21,7 +22,21 @@ from infra.db.projects import Caller
 router = APIRouter(tags=["batches"])
 
 
-@router.post("/v2/generate/languages", status_code=201)
+_EXAMPLE: Final = {
+    "model": "wav2lip",
+    "input": [{"type": "video", "url": "https://media.example/film.mp4"}],
+    "dialogues": [
+        {"language": "fra", "url": "https://media.example/fra.wav"},
+        {"language": "pt-BR", "url": "https://media.example/pt-BR.wav"},
+    ],
+}
+
+
+@router.post(
+    "/v2/generate/languages",
+    status_code=201,
+    openapi_extra=json_body(LanguagesRequest, _EXAMPLE),
+)
 def create_languages(order: LanguagesIn, caller: Submitter, farm: FarmHere) -> JSONResponse:
     """Order one film in several languages: all of them or none.
 
