@@ -68,6 +68,7 @@ def _pages(film: str, episode: str, cursor: str, batch: str) -> dict[str, str]:
         "its events": f"/v2/generate/{episode}/events?format=json",
         "its report": f"/v2/generate/{episode}/report",
         "film": f"/v2/generate/{film}",
+        "its strip, 1400 steps": f"/v2/generate/{film}/strip",
         "its steps, 1400": f"/v2/generate/{film}/steps",
         "its events, 200 of 1400": f"/v2/generate/{film}/events?format=json",
         "batches": "/v2/batch",
