@@ -64,9 +64,19 @@ _OK: Final[dict[tuple[str, str], tuple[str, Any]]] = {
     },
 }
 
-#: Orders of long standing, answered as they were then.
+#: What else an address answers.
 _ALSO: Final[dict[tuple[str, str], dict[str, str]]] = {
     ("get", "/readyz"): {"503": "Not fit for work."},
+}
+
+_REPEATABLE: Final = {"/v2/generate", "/v2/generate/languages", "/v2/batch"}
+
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same order sent again with the same key is ordered once.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"},
 }
 
 _ID: Final = {"type": "string", "format": "uuid"}
@@ -109,6 +119,8 @@ def _complete(path: str, method: str, operation: dict[str, Any], shapes: dict[st
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             parameter["schema"] = _NUMBER if parameter["name"] == "step_id" else _ID
+    if method == "post" and path in _REPEATABLE:
+        operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     answers = operation["responses"]
     answers.pop("422", None)
     statuses, shape = _OK.get((method, path), ("", None))

@@ -1,0 +1,91 @@
+"""The OpenAPI document says what there is: every address, every refusal, with words for each."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from api.app import create_app
+from api.catalogue import REFUSALS
+from infra.db.session import Database
+from infra.settings import Settings
+from infra.storage.objects import ObjectStore
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+def _document() -> dict[str, Any]:
+    """Nothing is asked of a farm's parts for it."""
+    settings = Settings(database_url="postgresql://u@h/d", redis_url="redis://h:1/0")
+    app = create_app(settings, Database(settings.database_url), ObjectStore(settings))
+    return app.openapi()
+
+
+DOCUMENT = _document()
+
+
+def operations() -> Iterator[Any]:
+    for path, item in DOCUMENT["paths"].items():
+        for method in item.keys() & METHODS:
+            yield pytest.param(path, item[method], id=f"{method.upper()} {path}")
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+@pytest.mark.parametrize(("path", "operation"), list(operations()))
+def test_an_address_is_described_with_a_tag_its_refusals_and_an_answer(path, operation):
+    described = {tag["name"] for tag in DOCUMENT["tags"]}
+    assert operation["description"]
+    assert set(operation["tags"]) <= described
+    answers = operation["responses"]
+    assert any(status[0] in "23" for status in answers)
+    assert "422" not in answers
+    if "security" in operation:
+        assert {"401", "403", "429"} <= set(answers)
+    if "{" in path:
+        assert "404" in answers
+    for status, answer in answers.items():
+        assert answer["description"]
+        if status[0] == "4":
+            (content,) = answer["content"].values()
+            assert content["schema"] == {"$ref": "#/components/schemas/Error"}
+            example = content["example"]
+            assert REFUSALS[example["error_code"]].status == example["statusCode"] == int(status)
+
+
+def test_what_is_referred_to_is_there():
+    shapes = DOCUMENT["components"]["schemas"]
+    for reference in references(DOCUMENT):
+        assert reference.removeprefix("#/components/schemas/") in shapes, reference
+
+
+def test_what_needs_a_key_says_so_and_what_does_not_is_known():
+    """An address without a key must be meant."""
+    open_to_all = {
+        path
+        for path, item in DOCUMENT["paths"].items()
+        for method in item.keys() & METHODS
+        if "security" not in item[method]
+    }
+    assert open_to_all == {
+        "/v2/errors",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/dashboard/sign-in",
+    }
+
+
+def test_orders_can_be_sent_again_by_what_the_document_says():
+    for path in ("/v2/generate", "/v2/generate/languages", "/v2/batch"):
+        names = {p["name"] for p in DOCUMENT["paths"][path]["post"]["parameters"]}
+        assert "Idempotency-Key" in names
