@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from infra.batch_canceling import finish_canceling
 from infra.db.batch_ends import close_batch, ended_batches, note_begun_batches
 from infra.db.batch_rows import result_page
 from infra.db.session import Database
@@ -87,11 +88,14 @@ def as_csv(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
 def close_ended_batches(database: Database, store: ObjectStore) -> int:
     """Note which batches are at work; write the result of each that has ended, and close it.
 
+    What a client canceled is canceled to the end, should the API have died in the middle.
+
     May be killed anywhere and run twice at once; results nobody counts are collected.
 
     Returns:
         How many were closed.
     """
+    finish_canceling(database)
     with database.transaction() as session:
         note_begun_batches(session)
         ended = ended_batches(session)

@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from infra.db.batches import CANCELED
 from infra.db.states import JOB_ENDS, JobState
 
 _LIVE: Final[tuple[JobState, ...]] = (
@@ -38,6 +39,11 @@ _ENDED: Final = text(
     f"WHERE {_OPEN} AND NOT {_any_job(_LIVE)} ORDER BY b.read_at LIMIT :most"
 )
 
+_CALLED_OFF: Final = text(
+    f"SELECT b.id, b.project_id FROM batches b "  # noqa: S608 -- constants
+    f"WHERE {_OPEN} AND b.error_code = :code AND {_any_job(_LIVE)} ORDER BY b.read_at LIMIT :most"
+)
+
 # Once: whoever comes second finds it closed.
 _CLOSE: Final = text(
     f"UPDATE batches b SET finished_at = clock_timestamp(), result_key = :key, "  # noqa: S608
@@ -60,8 +66,8 @@ WHERE b.id = :batch
 
 
 @dataclass(frozen=True, slots=True)
-class EndedBatch:
-    """A batch with nothing left to do that is not closed yet."""
+class OpenBatch:
+    """A batch that was read, and is not closed yet."""
 
     id: uuid.UUID
     project_id: uuid.UUID
@@ -72,12 +78,18 @@ def note_begun_batches(session: Session) -> None:
     session.execute(_BEGIN)
 
 
-def ended_batches(session: Session, limit: int = 100) -> list[EndedBatch]:
+def ended_batches(session: Session, limit: int = 100) -> list[OpenBatch]:
     """Batches all of whose jobs have ended, those first that were read first."""
-    return [EndedBatch(row.id, row.project_id) for row in session.execute(_ENDED, {"most": limit})]
+    return [OpenBatch(row.id, row.project_id) for row in session.execute(_ENDED, {"most": limit})]
 
 
-def close_batch(session: Session, batch: EndedBatch, result_key: str) -> bool:
+def called_off_batches(session: Session, limit: int = 20) -> list[OpenBatch]:
+    """Batches that were canceled and have live jobs still."""
+    values = {"most": limit, "code": CANCELED}
+    return [OpenBatch(row.id, row.project_id) for row in session.execute(_CALLED_OFF, values)]
+
+
+def close_batch(session: Session, batch: OpenBatch, result_key: str) -> bool:
     """Close a batch and have its webhooks sent; False if it is closed, or has live jobs again."""
     values = {"batch": batch.id, "key": result_key}
     if session.scalar(_CLOSE, values) is None:

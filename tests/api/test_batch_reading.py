@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from api.batches import submitting
+from api.batches import canceling, submitting
 from infra.batch_results import close_ended_batches
 from infra.db.garbage import keys_that_count
 from infra.db.session import Database
@@ -81,6 +81,16 @@ def test_a_canceled_batch_ends_with_its_jobs(client, database, store):
     assert ended["metrics"]["failed_count"] == 2
     again = client.post(f"/v2/batch/{batch['id']}/cancel")
     assert (again.status_code, again.json()["status"]) == (200, "FAILED")
+
+
+def test_canceling_that_broke_off_is_finished(client, database, store, monkeypatch):
+    batch = accepted(send(client, jsonl(line("a"), line("b"))))
+    monkeypatch.setattr(canceling, "cancel_jobs_of", lambda *_: None)
+    half = client.post(f"/v2/batch/{batch['id']}/cancel").json()
+    assert half["states"] == {"queued": 2}
+    close_ended_batches(database, store)
+    ended = client.get(f"/v2/batch/{batch['id']}").json()
+    assert (ended["status"], ended["states"]) == ("FAILED", {"canceled": 2})
 
 
 def test_a_batch_that_was_canceled_while_it_was_read_takes_no_more_rows(
