@@ -63,7 +63,7 @@ class Wav2LipNetwork:
         precision: str = "auto",
         rest: bool = True,
     ) -> None:
-        self.device = _device(device)
+        self.device = choose_device(device)
         self.batch_size = CPU_BATCH if self.device.type == "cpu" else CUDA_BATCH
         with _memory_errors():
             network = load_checkpoint(checkpoint, self.device)
@@ -198,7 +198,12 @@ class RestingWindows(Sequence[Mel]):
         return SILENCE + (self._windows[index] - SILENCE) * self._gain[inside]
 
 
-def _device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` takes the first GPU where there is one.
+
+    Raises:
+        ParameterError: there is none.
+    """
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
