@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from infra.db.leases import fail_step
 from infra.db.orders import Failure
 from infra.db.projects import create_api_key, create_project
+from infra.db.samples import take_sample
 from infra.db.session import Database
+from infra.db.webhooks import create_test_delivery
 from tests.infra.db.hands import Hands
 
 #: The program, where it is none of the usual names.
@@ -20,6 +23,14 @@ CHROMIUM = "LIPFARM_CHROMIUM"
 
 #: The end of a failed attempt's log.
 LOG = "opening the film\nframe 7 cannot be decoded\n"
+
+#: A catalogue of six rows, and one more that cannot be used.
+MANIFEST = "title,video,audio,language\n" + "".join(
+    f"Episode {number},https://media.example/{number}.mp4,https://media.example/{number}.wav,{tag}\n"
+    for number in range(3)
+    for tag in ("fra", "deu")
+)
+REFUSED_ROW = "Episode 9,nowhere,nowhere,fra\n"
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = [
@@ -113,3 +124,27 @@ def make_studio(
 @pytest.fixture
 def studio(make_studio: Callable[..., Studio]) -> Studio:
     return make_studio()
+
+
+@pytest.fixture
+def administrator(make_studio: Callable[..., Studio]) -> Studio:
+    """With a key that may see all there is."""
+    return make_studio("studio", "admin")
+
+
+@pytest.fixture
+def subjects(administrator: Studio, hands: Hands) -> dict[str, str]:
+    """A farm with a bit of everything."""
+    studio = administrator
+    job = studio.attention("Broken film")
+    hands.must_claim(hands.worker(name="busy"), "gpu")
+    batch = httpx.post(
+        f"{studio.url}/v2/batch",
+        headers={"x-api-key": studio.key},
+        files={"input": ("season.csv", MANIFEST + REFUSED_ROW)},
+    )
+    assert batch.status_code == 201, batch.text
+    with hands.database.transaction() as session:
+        create_test_delivery(session, studio.project, "https://studio.example/hook", {"a": 1})
+        take_sample(session)
+    return {"job": job, "batch": batch.json()["id"]}

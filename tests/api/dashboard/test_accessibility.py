@@ -1,21 +1,19 @@
-"""Every page in both themes: nothing serious that axe finds, and nothing it must not do."""
+"""Every page, in both themes and on a phone: nothing serious that axe finds, no complaint."""
 
-import uuid
-from collections.abc import Iterator
+from typing import Any, Final, get_args
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from api.webhook_answers import delivery_answer
-from infra.db.models import Batch
-from infra.db.samples import take_sample
-from infra.db.webhooks import create_test_delivery
+from infra.db.batches import BATCH_STATES
+from infra.db.models.fleet import WORKER_STATES
+from infra.db.states import JobState
+from infra.db.strips import LETTERS
 from tests.api.dashboard.conftest import Studio
-from tests.infra.db.hands import Hands
+from tests.api.dashboard.test_pages import STATIC
 
-SERIOUS = {"serious", "critical"}
-PAGES = {
+PAGES: Final = {
     "jobs": "/dashboard",
     "submit": "/dashboard/submit",
     "job": "/dashboard/jobs/{job}",
@@ -25,33 +23,60 @@ PAGES = {
     "farm": "/dashboard/farm",
     "webhooks": "/dashboard/webhooks",
     "audit": "/dashboard/audit",
-    "sign-in": "/dashboard/sign-in?refused=unauthorized",
 }
 
 
-@pytest.fixture
-def troubles(page: Page) -> Iterator[list[str]]:
-    """What the browser complains about: errors of scripts, refused by the policy, not found."""
-    found: list[str] = []
-    page.on("pageerror", lambda error: found.append(str(error)))
-    page.on("console", lambda said: found.append(said.text) if said.type == "error" else None)
-    yield found
-    assert found == []
+def listen(page: Page) -> list[str]:
+    """What the browser complains about: broken scripts, what the policy refuses."""
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+    return troubles
 
 
-@pytest.fixture
-def farm(make_studio, hands: Hands) -> tuple[Studio, dict[str, str]]:
-    """With a bit of everything, and a key that may see all of it."""
-    studio = make_studio("studio", "admin")
-    job = studio.attention("Broken film")
-    hands.must_claim(hands.worker(name="busy"), "gpu")
-    with hands.database.transaction() as session:
-        batch = Batch(
-            project_id=studio.project, kind="catalogue", name="Season 2", digest="", request={}
-        )
-        session.add(batch)
-        session.flush()
-        studio.job("A title", batch_id=None)
-        create_test_delivery(session, studio.project, "https://studio.example/hook", {"a": 1})
-        take_sample(session)
-        return studio, {"job": job, "batch": str(batch.id)}
+def assert_accessible(page: Page, where: str) -> None:
+    found = Axe().run(page).response["violations"]
+    serious = [
+        (each["id"], [node["html"] for node in each["nodes"]][:3])
+        for each in found
+        if each["impact"] in {"serious", "critical"}
+    ]
+    assert serious == [], where
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(
+    administrator: Studio, subjects: dict[str, str], theme: Any
+) -> None:
+    page = administrator.open(color_scheme=theme, reduced_motion="reduce")
+    troubles = listen(page)
+    for name, path in PAGES.items():
+        page.goto(path.format(**subjects))
+        expect(page.locator("#freshness")).not_to_have_attribute("data-state", "new")
+        assert_accessible(page, name)
+        assert troubles == [], name
+    page.goto(PAGES["job"].format(**subjects))
+    page.get_by_role("slider", name="Segments of render").press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text("picture_broken")
+    assert_accessible(page, "a step")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    assert_accessible(page, "help")
+    page.context.clear_cookies()
+    page.goto("/dashboard/sign-in?refused=unauthorized")
+    assert_accessible(page, "the door")
+
+
+def test_no_page_is_wider_than_a_phone(administrator: Studio, subjects: dict[str, str]) -> None:
+    page = administrator.open(viewport={"width": 390, "height": 844})
+    for name, path in PAGES.items():
+        page.goto(path.format(**subjects))
+        expect(page.locator("#freshness")).not_to_have_attribute("data-state", "new")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+
+
+def test_every_state_has_a_word() -> None:
+    words = (STATIC / "js" / "states.js").read_text()
+    states = {*get_args(JobState), *LETTERS.values(), *BATCH_STATES, *WORKER_STATES}
+    for state in states:
+        assert f"  {state}: [" in words or f'  "{state}": [' in words, state

@@ -9,7 +9,6 @@ from infra.db.models import Job
 from tests.api.dashboard.conftest import Studio
 from tests.infra.db.hands import Hands, result_of
 
-#: What a phone and a screen of an operator show.
 STRIP = "Segments of render"
 
 
@@ -105,7 +104,9 @@ def test_thousands_of_segments_are_seen_at_once(studio: Studio, hands: Hands) ->
     expect(page.locator("#legend")).to_contain_text("Failed 1")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     strip = page.get_by_role("slider", name=STRIP)
-    columns = page.evaluate("Math.floor(document.querySelector('[data-key=render] canvas').clientWidth / 12)")
+    columns = page.evaluate(
+        "Math.floor(document.querySelector('[data-key=render] canvas').clientWidth / 12)"
+    )
     width = strip.bounding_box()["width"] / columns
     strip.locator("canvas").click(
         position={"x": (1500 % columns + 0.5) * width, "y": (1500 // columns) * 12 + 5}

@@ -25,7 +25,9 @@ def test_a_wrong_key_leads_back_to_the_door(url: str, browser: Browser) -> None:
 
 def test_the_key_is_nowhere_in_the_browser(studio: Studio) -> None:
     page = studio.open()
-    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+    kept = page.evaluate(
+        "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+    )
     assert studio.key not in kept
     assert studio.key not in page.url
     assert studio.key not in page.content()

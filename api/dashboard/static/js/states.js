@@ -25,7 +25,7 @@ const STATES = {
   lost: ["Lost", "failed", "warn"],
   released: ["Given back", "waiting", "wait"],
   // Of a batch
-  reading: ["Reading", "running", "run"],
+  jobs_created: ["Being read", "running", "run"],
   pending: ["Pending", "waiting", "wait"],
   processing: ["Processing", "running", "run"],
   refused: ["Refused", "failed", "fail"],
