@@ -140,14 +140,15 @@ class Tracks:
         parts = sorted((part for part in kept if len(part.boxes)), key=_track_start)
         return replace(self, tracks=tuple(parts))
 
-    def passing(self, start: int, end: int, reason: Reason) -> "Tracks":
-        """The same, with all faces in the frames [start, end) left as they are for a reason."""
-        tracks = []
-        for track in self.tracks:
-            reasons = track.reasons.copy()
-            reasons[max(0, start - track.start) : max(0, end - track.start)] = reason
-            tracks.append(replace(track, reasons=reasons))
-        return replace(self, tracks=tuple(tracks))
+    def passing(self, frames: npt.NDArray[np.bool_], reason: Reason) -> "Tracks":
+        """The same, with all faces left as they are where ``frames``, (frame_count,), say so."""
+        return replace(
+            self,
+            tracks=tuple(
+                replace(t, reasons=np.where(frames[t.start : t.end], np.uint8(reason), t.reasons))
+                for t in self.tracks
+            ),
+        )
 
     def shot_range(self, shot: int) -> tuple[int, int]:
         """The frames [start, end) of a shot."""

@@ -1,14 +1,17 @@
 """One dialogue from several sounds: the film's own, and parts of others where it is dubbed.
 
 Each sound is decoded once from its start, in blocks, as a whole dialogue is; so positions are
-counted in samples and nothing is held whole. Where two meet, the one fades out and the other fades
-in, as a cut within a wave clicks.
+counted in samples and nothing is held whole. One that is used out of order waits on disk. Where two
+meet, the one fades out and the other fades in, as a cut within a wave clicks.
 """
 
 import contextlib
+import os
+import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -162,7 +165,12 @@ def _assemble(
 ) -> Iterator[Samples]:
     """Blocks (samples, channels) of the whole film."""
     with contextlib.ExitStack() as stack:
-        readers = {n: stack.enter_context(_Reader(blocks)) for n, blocks in sounds.items()}
+        readers: dict[int, _Reader | _SpooledReader] = {}
+        for number, blocks in sounds.items():
+            if _goes_back(pieces, number):
+                readers[number] = stack.enter_context(_SpooledReader(blocks, channels))
+            else:
+                readers[number] = stack.enter_context(_Reader(blocks))
         for number, piece in enumerate(pieces):
             first, last = round(piece.start * rate), round(piece.end * rate)
             at, count = round(piece.offset * rate), last - first
@@ -187,10 +195,9 @@ def _gain(done: int, size: int, count: int, rises: int, falls: int) -> Samples:
 
 
 class _Reader:
-    """Samples of a sound by their numbers; going back decodes it again from its start."""
+    """Samples of a sound by their numbers, which only grow from call to call."""
 
     def __init__(self, blocks: _Blocks) -> None:
-        self._make = blocks
         self._blocks = blocks()
         #: The block in hand, and the number of its first sample.
         self._block, self._at = np.zeros((0, 1), np.float32), 0
@@ -199,14 +206,11 @@ class _Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        if isinstance(self._blocks, Generator):
+            self._blocks.close()
 
     def read(self, first: int, into: Samples) -> None:
         """Fill ``into`` with the samples from ``first`` on; what the sound lacks stays as it is."""
-        if max(first, 0) < self._at:
-            self._end()
-            self._blocks = self._make()
-            self._block, self._at = self._block[:0], 0
         while True:
             self._copy(first, into)
             if self._at + len(self._block) >= first + len(into):
@@ -223,6 +227,40 @@ class _Reader:
         if start < end:
             into[start - first : end - first] = self._block[start - self._at : end - self._at]
 
-    def _end(self) -> None:
+
+class _SpooledReader:
+    """The same in any order: what was decoded stays in a temporary file."""
+
+    def __init__(self, blocks: _Blocks, channels: int) -> None:
+        self._blocks = blocks()
+        self._channels, self._decoded = channels, 0
+        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 -- closed on leaving
+
+    def __enter__(self) -> "_SpooledReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spool.close()
         if isinstance(self._blocks, Generator):
             self._blocks.close()
+
+    def read(self, first: int, into: Samples) -> None:
+        """Fill ``into`` with the samples from ``first`` on; what the sound lacks stays as it is."""
+        end = first + len(into)
+        self._spool.seek(0, os.SEEK_END)
+        while self._decoded < end and (block := next(self._blocks, None)) is not None:
+            self._spool.write(np.ascontiguousarray(block, np.float32).tobytes())
+            self._decoded += len(block)
+        start, end = max(first, 0), min(end, self._decoded)
+        if start < end:
+            self._spool.seek(start * self._channels * 4)
+            raw = self._spool.read((end - start) * self._channels * 4)
+            into[start - first : end - first] = np.frombuffer(raw, np.float32).reshape(
+                -1, self._channels
+            )
+
+
+def _goes_back(pieces: Sequence[Piece], number: int) -> bool:
+    """Whether a later piece takes an earlier part of that file."""
+    spans = [(p.offset, p.offset + p.end - p.start) for p in pieces if p.file == number]
+    return any(after[0] < before[1] for before, after in pairwise(spans))

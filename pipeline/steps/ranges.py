@@ -1,13 +1,14 @@
 """The output in ranges: how it is divided, what determines each, and what rendering it reads."""
 
 import hashlib
-import itertools
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.artifacts import KeyPart, Read, artifact_key
 from pipeline.media.plan import SourcePlan
-from pipeline.options import DubOptions
+from pipeline.options import DubOptions, FilmRange
 from pipeline.prepare import SOUND_FILES
 from pipeline.render import RenderTask
 from pipeline.steps.facts import RENDER_VERSION, Prepared, RenderStep
@@ -38,18 +39,23 @@ def divide(task: RenderTask) -> list[tuple[int, int]]:
     return list(zip(ordered, [*ordered[1:], total], strict=True))
 
 
-def kept_frames(plan: SourcePlan, options: DubOptions) -> dict[str, list[tuple[int, int]]]:
-    """By the reason, source frames [start, end) whose picture is to stay as it is."""
-    ordered = [plan.frames_between(each.start, each.end) for each in options.keep_original]
-    kept = {"ordered": ordered, "no clip covers it": []}
+def kept_frames(plan: SourcePlan, options: DubOptions) -> dict[str, NDArray[np.bool_]]:
+    """(frames of the source,) whose picture is to stay as it is, by the reasons that were given."""
+    kept = {}
+    if options.keep_original:
+        kept["ordered"] = _flags(plan, options.keep_original)
     if options.timeline:
-        covered = [plan.frames_between(clip.start, clip.end) for clip in options.timeline]
-        edges = [0, *itertools.chain(*covered), len(plan)]
-        kept["no clip covers it"] = list(zip(edges[::2], edges[1::2], strict=True))
-    return {
-        reason: [(start, end) for start, end in ranges if start < end]
-        for reason, ranges in kept.items()
-    }
+        kept["no clip covers it"] = ~_flags(plan, options.timeline)
+    return kept
+
+
+def _flags(plan: SourcePlan, ranges: Iterable[FilmRange]) -> NDArray[np.bool_]:
+    """(frames of the source,) that start in one of the ranges."""
+    flags = np.zeros(len(plan), bool)
+    for each in ranges:
+        start, end = plan.frames_between(each.start, each.end)
+        flags[start:end] = True
+    return flags
 
 
 def _plan_range(

@@ -178,15 +178,17 @@ def _kept_original(
     task: RenderTask, tracked: Tracked, ranges: Mapping[str, RenderStep]
 ) -> dict[str, NDArray[np.bool_]]:
     """(frames,) where the original is kept, by the reason: its segment's or range's step, or so."""
-    segments = [task.source.segments[index] for index in tracked.kept_original]
-    frames = {"its step was given up": [(s.start, s.end) for s in segments]}
-    frames |= kept_frames(task.source.plan, task.options)
-    kept = {}
-    for reason, parts in frames.items():
-        flags = np.zeros(len(task.source.plan), bool)
-        for start, end in parts:
-            flags[start:end] = True
-        kept[reason] = flags[task.timeline.source_index]
+    unseen = np.zeros(len(task.source.plan), bool)
+    for index in tracked.kept_original:
+        segment = task.source.segments[index]
+        unseen[segment.start : segment.end] = True
+    kept = {
+        reason: flags[task.timeline.source_index]
+        for reason, flags in (
+            ("its step was given up", unseen),
+            *kept_frames(task.source.plan, task.options).items(),
+        )
+    }
     for key, step in ranges.items():
         if step.dubbed is not None and key == render_key(step, None, untouched=True):
             kept["its step was given up"][step.start : step.end] = True

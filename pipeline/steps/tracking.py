@@ -1,6 +1,5 @@
 """The track step: who is dubbed where, over the whole film, and what there is to render."""
 
-import itertools
 from collections.abc import Collection
 from dataclasses import astuple
 
@@ -104,9 +103,8 @@ def _decide(
         )
     else:
         tracks = fix_tracks(options.box, len(source.plan), *source.upright_size)
-    for start, end in itertools.chain(*kept_frames(source.plan, options).values()):
-        tracks = tracks.passing(start, end, Reason.KEPT)
-    return tracks
+    kept = kept_frames(source.plan, options).values()
+    return tracks.passing(np.any(list(kept), axis=0), Reason.KEPT) if kept else tracks
 
 
 def _narrowed(prepared: Prepared) -> dict[str, KeyPart]:

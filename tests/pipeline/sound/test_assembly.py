@@ -72,6 +72,15 @@ def test_every_sample_comes_from_where_the_timeline_says(sounds, files, tmp_path
     np.testing.assert_allclose(out[inside], expected[inside], atol=1e-6)
 
 
+def test_sound_that_is_used_out_of_order_is_right(sounds, files, tmp_path):
+    clips = [Clip(F(1), F(2), 0, F(6)), Clip(F(3), F(5), 0, F(1)), Clip(F(5), F(6), 0, F(8))]
+    out = assembled(lay_out(clips, F(7), lead=None), files, tmp_path)
+    for start, end, offset in ((1, 2, 6), (3, 5, 1), (5, 6, 8)):
+        part = out[start * RATE + FADE : end * RATE - FADE]
+        wanted = sounds[0][offset * RATE + FADE :][: len(part)]
+        np.testing.assert_allclose(part, wanted, atol=1e-6)
+
+
 def test_joins_are_soft_and_short(files, tmp_path):
     loud = np.full(4 * RATE, 0.9, np.float32)
     files[FILM] = sound_file(tmp_path / "loud.wav", loud)

@@ -14,7 +14,7 @@ from pipeline.errors import TimelineError
 from pipeline.options import Clip, DubOptions, FilmRange
 from pipeline.running.commands import run
 from pipeline.steps.preparing import Inputs
-from tests.pipeline.steps.machines import DETECTOR, DRAFT, Farm, dub_here, run_on
+from tests.pipeline.steps.machines import DETECTOR, DRAFT, Farm, dub_here, prepare_on, run_on
 
 F = Fraction
 
@@ -76,6 +76,10 @@ def test_farm_and_laptop_leave_what_no_clip_covers(farm: Farm, inputs: Inputs, t
     assert kept == [(0, 25), (50, 63), (85, 100)]
     assert {each["reason"] for each in dub.report["kept_original"]} == {"no clip covers it"}
     assert dub.report["timeline"] == alone["timeline"]
+    # What was cut and heard once needs no input again.
+    gone = tmp_path / "gone"
+    again, _ = prepare_on(farm, replace(inputs, source=gone, dialogue=gone, more_dialogues=(gone,)))
+    assert again.sound_key == dub.prepared.sound_key
     assert [clip["dialogue"] for clip in dub.report["timeline"]] == [
         "dialogue_en.flac",
         "dialogue_short.flac",
