@@ -16,8 +16,8 @@ from api.errors import RefusedError
 from api.event_hub import EventHub
 from api.event_streams import Wants
 from api.routes import events
-from infra.db.models import Event
 from infra.db.keys import revoke_api_key
+from infra.db.models import Event
 from infra.db.projects import create_api_key, create_project
 from infra.db.session import Database
 
@@ -121,6 +121,27 @@ def test_stream_goes_on_after_the_last_event_seen(
 def listening_at_once(client: httpx.Client, **given: Any) -> Iterator[Reader]:
     with client.stream("GET", "/v2/events", timeout=20, **given) as answer:
         yield Reader(answer)
+
+
+def test_what_is_known_is_not_told_again_though_the_hub_is_behind(
+    client: httpx.Client, tell: Callable[..., None]
+) -> None:
+    with listening(client):  # the hub looks once a second
+        tell("ours", "job.known")
+        asked = {"format": "json", "limit": 1000}
+        (*_, known) = client.get("/v2/events", params=asked).json()["items"]
+        assert known["kind"] == "generation.known"
+        with listening_at_once(client, params={"after": known["id"]}) as reader:
+            tell("ours", "job.new")
+            assert names(reader.read(1)) == ["generation.new"]
+
+
+def test_id_of_another_life_of_the_database_begins_now(
+    client: httpx.Client, tell: Callable[..., None]
+) -> None:
+    with listening(client, params={"after": "999999999999-1"}) as reader:
+        tell("ours", "job.new")
+        assert names(reader.read(1)) == ["generation.new"]
 
 
 def test_late_commit_reaches_the_stream_in_order(client: httpx.Client, database: Database) -> None:

@@ -262,7 +262,7 @@ def test_slow_receiver_does_not_hold_up_others(
     slow, sender = Receiver(), make_sender()
     slow.answer = lambda path, message: time.sleep(3) or 200
     project = hands.project()
-    for _ in range(20):
+    for _ in range(40):
         live(hands, project, webhook_url=slow.url)
     for _ in range(5):
         live(hands, project, webhook_url=receiver.url)
