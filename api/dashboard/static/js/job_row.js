@@ -46,7 +46,7 @@ export function networkOf(job) {
 }
 
 function showUnder(node, job) {
-  const words = [shortId(job.id), ...job.labels.map((label) => `label:${label}`), job.error && !job.error_code?.includes("canceled") ? job.error : ""];
+  const words = [shortId(job.id), ...job.labels.map((label) => `label:${label}`), job.failure && job.failure !== "canceled" ? job.failure.replaceAll("_", " ") : ""];
   if (node.dataset.words === words.join("\n")) return;
   node.dataset.words = words.join("\n");
   node.replaceChildren(
