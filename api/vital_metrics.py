@@ -159,7 +159,7 @@ def _work(vitals: Vitals) -> Iterator[Metric]:
         "lipfarm_seconds_per_frame",
         "Of one worker's time, by the last steps; of stages without frames, seconds a step.",
         "stage",
-        dict(seconds_a_unit(figures)),
+        {stage: round(cost, 6) for stage, cost in seconds_a_unit(figures).items()},
     )
     yield _durations(figures.get("step_seconds", {}), figures.get("step_seconds_sum", {}))
 

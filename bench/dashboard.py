@@ -9,7 +9,6 @@ Real PostgreSQL and Valkey, and the API as a process of its own, asked over HTTP
 machine is printed with the result: on a busy one the times say little.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -17,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,6 +27,7 @@ import psutil
 from sqlalchemy import text
 
 from bench.large_farm import FILM, fill
+from bench.watching import measure_watching
 from infra.db.migrating import upgrade
 from infra.db.projects import create_api_key, create_project
 from infra.db.samples import take_sample
@@ -40,10 +39,6 @@ from infra.services.valkey import running_valkey
 PROJECTS: Final = 5
 #: At the 95th percentile, of every page.
 MOST_MILLISECONDS: Final = 150
-#: Of one core, for all watchers together.
-MOST_CORES: Final = 0.5
-#: How often a page that is open asks again for what no event tells it.
-POLL_SECONDS: Final = 5.0
 
 
 def _pages(film: str, episode: str, cursor: str, batch: str) -> dict[str, str]:
@@ -85,12 +80,12 @@ def _pages(film: str, episode: str, cursor: str, batch: str) -> dict[str, str]:
 def _api(environment: Mapping[str, str]) -> Iterator[tuple[str, psutil.Process]]:
     port = free_port()
     command = [sys.executable, "-m", "lipfarm", "api", "--port", str(port)]
-    process = subprocess.Popen(
-        command, env=dict(os.environ) | dict(environment), stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, env=dict(os.environ) | dict(environment))
     url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
     try:
-        while time.monotonic() < deadline:
+        while True:
+            assert process.poll() is None, "the API does not start"
+            assert time.monotonic() < deadline, "the API does not answer"
             with contextlib.suppress(httpx.TransportError):
                 httpx.get(f"{url}/healthz").raise_for_status()
                 break
@@ -138,85 +133,6 @@ def _measure_pages(url: str, key: str, database: Database, rounds: int) -> bool:
     return fine
 
 
-async def _watch(client: httpx.AsyncClient, seconds: float, counts: dict[str, int]) -> None:
-    """One open dashboard: a stream of events, and what its pages ask beside it."""
-    stop = time.monotonic() + seconds
-
-    async def listen() -> None:
-        async with client.stream("GET", "/v2/events") as answer:
-            counts["streams"] += answer.status_code == 200
-            async for line in answer.aiter_lines():
-                counts["events"] += line.startswith("id:")
-
-    async def poll(path: str) -> None:
-        tag = ""
-        while time.monotonic() < stop:
-            answer = await client.get(path, headers={"if-none-match": tag} if tag else {})
-            tag = answer.headers.get("etag", "")
-            counts["answers"] += 1
-            counts["unchanged"] += answer.status_code == 304
-            counts["refused"] += answer.status_code >= 400
-            await asyncio.sleep(POLL_SECONDS)
-
-    stream = asyncio.create_task(listen())
-    await asyncio.gather(poll("/v2/generations?limit=50&order=attention"), poll("/v2/farm"))
-    stream.cancel()
-    await asyncio.gather(stream, return_exceptions=True)
-
-
-async def _watch_many(url: str, key: str, watchers: int, seconds: float) -> dict[str, int]:
-    counts = dict.fromkeys(("streams", "events", "answers", "unchanged", "refused"), 0)
-    limits = httpx.Limits(max_connections=4 * watchers)
-    async with httpx.AsyncClient(
-        base_url=url, headers={"x-api-key": key}, timeout=600, limits=limits
-    ) as client:
-
-        async def later(number: int) -> None:
-            # People do not open their pages in the same moment.
-            await asyncio.sleep(POLL_SECONDS * number / watchers)
-            await _watch(client, seconds, counts)
-
-        await asyncio.gather(*map(later, range(watchers)))
-    return counts
-
-
-def _move(database: Database, stop: threading.Event) -> None:
-    """Steps get on and jobs end, as with some dozens of workers."""
-    rows = text("SELECT id FROM steps WHERE state = 'running' ORDER BY id")
-    with database.transaction() as session:
-        running = list(session.scalars(rows))
-    advance = text("UPDATE steps SET frames_done = (frames_done + 5) % 250 WHERE id = ANY (:ids)")
-    finish = text(
-        "UPDATE steps SET state = 'completed', ready = false, finished_at = now() WHERE id = :id"
-    )
-    while not stop.wait(0.5):
-        with database.transaction() as session:
-            session.execute(advance, {"ids": running})
-            if len(running) > 10:
-                session.execute(finish, {"id": running.pop()})
-
-
-def _measure_watching(
-    url: str, key: str, api: psutil.Process, database: Database, watchers: int, seconds: float
-) -> bool:
-    stop = threading.Event()
-    mover = threading.Thread(target=_move, args=(database, stop))
-    mover.start()
-    before, began = _cpu_seconds(api), time.monotonic()
-    counts = asyncio.run(_watch_many(url, key, watchers, seconds))
-    took = time.monotonic() - began
-    cores = (_cpu_seconds(api) - before) / took
-    stop.set()
-    mover.join()
-    print(f"{watchers} dashboards for {took:.0f} s: {cores:.3f} cores of the API; {counts}")
-    return cores < MOST_CORES and counts["streams"] == watchers and not counts["refused"]
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
-
-
 @click.command()
 @click.option("--jobs", default=100_000, show_default=True)
 @click.option("--rounds", default=60, show_default=True, help="Requests for each page.")
@@ -255,7 +171,7 @@ def main(jobs: int, rounds: int, watchers: int, seconds: float, url_file: Path |
             input("serving; Enter ends it\n")
             return
         fine = _measure_pages(url, key, database, rounds)
-        fine = _measure_watching(url, key, api, database, watchers, seconds) and fine
+        fine = measure_watching(url, key, api, database, watchers, seconds) and fine
         print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     sys.exit(0 if fine else 1)
 
