@@ -1,8 +1,9 @@
 """The weights lipfarm knows: what they are, where they are kept, whether they are sound.
 
-Nobody publishes digests for the Wav2Lip weights, and links to them die often. So each file is
-pinned here by size and sha256, which several public copies agree on; any mirror or a file the user
-already has will do, as long as the bytes are these.
+Weights that come with lipfarm itself lie in ``infra/weights``; the others are fetched. Nobody
+publishes digests for the Wav2Lip weights, and links to them die often. So each file is pinned here
+by size and sha256, which several public copies agree on; any mirror or a file the user already has
+will do, as long as the bytes are these.
 """
 
 import contextlib
@@ -35,6 +36,9 @@ from infra.errors import (
 #: Set this to keep checkpoints elsewhere than in the user's data folder.
 DIRECTORY_VARIABLE = "LIPFARM_CHECKPOINTS_DIR"
 
+#: Set this to anything where lipfarm works commercially: weights that forbid it are then refused.
+COMMERCIAL_VARIABLE = "LIPFARM_COMMERCIAL_USE"
+
 
 @dataclass(frozen=True, slots=True)
 class Licence:
@@ -48,10 +52,16 @@ class Licence:
 RESEARCH_ONLY = Licence("research, non-commercial (trained on LRS2)", commercial_use=False)
 MIT = Licence("MIT", commercial_use=True)
 
+#: Where weights lie that come with lipfarm.
+SHIPPED_DIRECTORY = Path(__file__).with_name("weights")
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One file of weights. ``size`` in bytes, ``sha256`` in lowercase hex, mirrors in order."""
+    """One file of weights. ``size`` in bytes, ``sha256`` in lowercase hex, mirrors in order.
+
+    ``shipped`` ones come with lipfarm and have no mirrors.
+    """
 
     name: str
     file_name: str
@@ -60,11 +70,12 @@ class Checkpoint:
     sha256: str
     licence: Licence
     mirrors: tuple[str, ...]
+    shipped: bool = False
 
     @property
     def path(self) -> Path:
         """Where it is when it is installed."""
-        return directory() / self.file_name
+        return (SHIPPED_DIRECTORY if self.shipped else directory()) / self.file_name
 
 
 _HUGGING_FACE = "https://huggingface.co"
@@ -177,8 +188,39 @@ def state(entry: Checkpoint, *, recompute: bool = False) -> State:
         digest = None if recompute else _remembered_digest(entry.path)
         if digest is None:
             digest = file_digest(entry.path)
-            _remember_digest(entry.path, digest)
+            if not entry.shipped:  # small, and nothing is to be written among the program's files
+                _remember_digest(entry.path, digest)
     return State.SOUND if digest == entry.sha256 else State.DAMAGED
+
+
+def usable(name: str) -> Path | None:
+    """As :func:`installed`, but None too where its licence forbids what lipfarm is used for."""
+    return installed(name) if is_permitted(checkpoint(name)) else None
+
+
+def preferred() -> tuple[str, ...]:
+    """Lip-sync checkpoints, the one to take first first: published ones, then what is shipped.
+
+    Of the published ones the GAN's is sharper.
+    """
+    shipped = (entry.name for entry in REGISTRY.values() if entry.shipped)
+    return ("wav2lip_gan", "wav2lip", *shipped)
+
+
+def is_permitted(entry: Checkpoint) -> bool:
+    """Whether the licence allows what :data:`COMMERCIAL_VARIABLE` says lipfarm is used for."""
+    return entry.licence.commercial_use or not os.environ.get(COMMERCIAL_VARIABLE)
+
+
+def recognise(path: Path) -> Checkpoint | None:
+    """The registered checkpoint a file is, by its bytes, wherever it lies; None for any other."""
+    with store_errors(path.parent):
+        if not path.is_file():
+            return None
+        size = path.stat().st_size
+        alike = [entry for entry in REGISTRY.values() if entry.size == size]
+        digest = file_digest(path) if alike else None
+    return next((entry for entry in alike if entry.sha256 == digest), None)
 
 
 def verify(name: str) -> State:
@@ -196,6 +238,10 @@ def pull(name: str, *, progress: Progress | None = None, limits: Limits = DEFAUL
     entry = checkpoint(name)
     if state(entry) is State.SOUND:
         return entry.path
+    if entry.shipped:
+        raise CheckpointUnavailableError(
+            f"{entry.file_name} comes with lipfarm and is missing or damaged: install lipfarm again"
+        )
     try:
         fetch(
             entry.mirrors,
@@ -222,6 +268,8 @@ def import_file(name: str, source: Path) -> Path:
         UnknownCheckpointError, CheckpointBusyError, StoreFullError.
     """
     entry = checkpoint(name)
+    if entry.shipped:
+        raise CheckpointMismatchError(f"{name} comes with lipfarm; no file takes its place")
     _require_size(entry, source)
     adopt(source, entry.path, sha256=entry.sha256)
     _remember_digest(entry.path, entry.sha256)

@@ -99,10 +99,11 @@ def choose_network(
         name, checkpoint, device, precision, remedy="give one with --checkpoint FILE"
     )
     if choice.name == "wav2lip":
-        display.note(f"network: wav2lip, checkpoint {choice.checkpoint}")
+        weights = "" if choice.checkpoint is None else choices.describe_weights(choice.checkpoint)
+        display.note(f"network: wav2lip, {weights}")
     elif name != "draft":
         display.note(
-            "network: draft, the built-in preview renderer: no Wav2Lip checkpoint is installed "
-            "(`lipfarm models pull wav2lip_gan`)"
+            "network: draft, the built-in preview renderer: no Wav2Lip checkpoint is here that may "
+            "be used (`lipfarm models pull wav2lip_gan`)"
         )
     return choice

@@ -168,7 +168,11 @@ def _check_checkpoint(chosen: Path | None) -> Finding:
             return Finding("checkpoint", str(chosen))
         mend = "correct LIPFARM_CHECKPOINT, or unset it to use what `lipfarm models` installed"
         return Finding("checkpoint", f"{chosen} is not a file", mend)
-    entries = [checkpoints.checkpoint(name) for name in ("wav2lip_gan", "wav2lip")]
+    entries = [
+        entry
+        for entry in map(checkpoints.checkpoint, checkpoints.preferred())
+        if checkpoints.is_permitted(entry)
+    ]
     states = {entry.name: checkpoints.state(entry) for entry in entries}
     for name, state in states.items():
         if state is checkpoints.State.DAMAGED:

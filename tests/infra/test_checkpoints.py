@@ -62,7 +62,8 @@ def test_every_entry_says_what_it_is_and_where_it_is_found(name):
     entry = REGISTRY[name]
     assert entry.name == name
     assert len(bytes.fromhex(entry.sha256)) == hashlib.sha256().digest_size
-    assert len({address.split("/")[2:4][1] for address in entry.mirrors}) >= 2, "several owners"
+    owners = {address.split("/")[2:4][1] for address in entry.mirrors}
+    assert entry.shipped or len(owners) >= 2
     assert all(address.startswith("https://") for address in entry.mirrors)
     assert entry.size > 0
     assert entry.licence.name
@@ -72,6 +73,66 @@ def test_wav2lip_weights_are_marked_as_not_for_commerce():
     assert not REGISTRY["wav2lip"].licence.commercial_use
     assert not REGISTRY["wav2lip_gan"].licence.commercial_use
     assert REGISTRY["yunet"].licence.commercial_use
+
+
+@pytest.fixture
+def shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> checkpoints.Checkpoint:
+    """A registered checkpoint that comes with lipfarm, among its files."""
+    entry = dataclasses.replace(
+        REGISTRY["wav2lip"],
+        name="ours",
+        file_name="ours.safetensors",
+        size=len(BODY),
+        sha256=hashlib.sha256(BODY).hexdigest(),
+        mirrors=(),
+        shipped=True,
+    )
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / entry.file_name).write_bytes(BODY)
+    monkeypatch.setattr(checkpoints, "SHIPPED_DIRECTORY", tmp_path / "program")
+    monkeypatch.setattr(checkpoints, "REGISTRY", REGISTRY | {"ours": entry})
+    return entry
+
+
+def test_what_comes_with_lipfarm_needs_no_pull_and_no_folder(shipped, folder):
+    assert checkpoints.verify("ours") is State.SOUND
+    assert checkpoints.pull("ours") == checkpoints.installed("ours") == shipped.path
+    assert not folder.exists()
+    assert [path.name for path in shipped.path.parent.iterdir()] == [shipped.file_name]
+
+
+def test_published_weights_are_preferred_to_shipped_ones(shipped):
+    assert checkpoints.preferred() == ("wav2lip_gan", "wav2lip", "ours")
+
+
+def test_a_damaged_shipped_file_asks_for_a_new_installation(shipped):
+    shipped.path.write_bytes(OTHER)
+    assert checkpoints.installed("ours") is None
+    with pytest.raises(CheckpointUnavailableError, match="install lipfarm again"):
+        checkpoints.pull("ours")
+
+
+def test_no_file_takes_the_place_of_a_shipped_one(shipped, tmp_path):
+    with pytest.raises(CheckpointMismatchError, match="comes with lipfarm"):
+        checkpoints.import_file("ours", tmp_path / "other.safetensors")
+    assert shipped.path.read_bytes() == BODY
+
+
+def test_commercial_use_leaves_only_what_may_be_used_so(shipped, models, monkeypatch):
+    checkpoints.import_file("yunet", models / REGISTRY["yunet"].file_name)
+    assert checkpoints.usable("ours") == shipped.path
+    monkeypatch.setenv(checkpoints.COMMERCIAL_VARIABLE, "1")
+    assert checkpoints.usable("ours") is None
+    assert checkpoints.usable("yunet") is not None
+
+
+def test_weights_are_recognised_by_their_bytes_wherever_they_lie(shipped, tmp_path):
+    copy = tmp_path / "another name.bin"
+    copy.write_bytes(BODY)
+    assert checkpoints.recognise(copy) == shipped
+    copy.write_bytes(OTHER)
+    assert checkpoints.recognise(copy) is None
+    assert checkpoints.recognise(tmp_path / "nothing") is None
 
 
 def test_the_registered_yunet_is_the_real_one(models: Path):

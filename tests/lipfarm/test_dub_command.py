@@ -236,7 +236,8 @@ def test_missing_checkpoint_says_how_to_get_one(film: Path, dialogue: Path, tmp_
     output = tmp_path / "dubbed.mp4"
     result = run_dub(
         "--video", film, "--audio", dialogue, "--output", output, "--network", "wav2lip",
-        env=os.environ | {"LIPFARM_CHECKPOINTS_DIR": str(tmp_path / "none")},
+        env=os.environ
+        | {"LIPFARM_CHECKPOINTS_DIR": str(tmp_path / "none"), "LIPFARM_COMMERCIAL_USE": "1"},
     )  # fmt: skip
     assert_one_clear_error(result, 4, "lipfarm models pull", output=output)
 
