@@ -19,7 +19,7 @@ from infra.db.costs import seconds_a_frame
 from infra.db.progress import SHARES
 from infra.db.projects import Caller
 from infra.db.states import QUEUE_OF, STAGES, Stage
-from infra.errors import FetchError, NotFoundError
+from infra.errors import FetchError, NotFoundError, ServiceUnavailableError
 from infra.media_length import MediaLength, UnmeasurableError, measure
 from infra.storage.s3_inputs import SCHEME, parse_location
 
@@ -107,6 +107,10 @@ def _measured(farm: Farm, caller: Caller, place: Place, kind: str) -> MediaLengt
     try:
         found = measure(url, private_addresses=is_inside or farm.settings.fetch_private_addresses)
     except FetchError as error:
+        raise RefusedError(f"generation_input_{kind}_inaccessible", str(error)) from None
+    except ServiceUnavailableError as error:
+        if is_inside:
+            raise  # the farm's own bucket
         raise RefusedError(f"generation_input_{kind}_inaccessible", str(error)) from None
     except UnmeasurableError as error:
         raise RefusedError("generation_media_metadata_missing", f"{kind}: {error}") from None
