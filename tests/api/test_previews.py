@@ -34,11 +34,12 @@ def generation(client: httpx.Client, database: Database, store: Any, tmp_path_fa
     prefix = f"projects/test/{uuid.uuid4().hex}/"
     for name, content in (("preview.mp4", PICTURES["preview"]), ("still.jpg", PICTURES["still"])):
         (folder / name).write_bytes(content)
-        store.put_file(folder / name, prefix + name)
+        place = f"{prefix}output/" if name == "preview.mp4" else prefix
+        store.put_file(folder / name, place + name)
     with database.transaction() as session:
         session.execute(
             text("UPDATE jobs SET preview_key = :key WHERE id = :job"),
-            {"key": prefix + "preview.mp4", "job": made["id"]},
+            {"key": prefix + "output/preview.mp4", "job": made["id"]},
         )
         steps = []
         for index, files in enumerate(('[{"name": "still.jpg"}]', '[{"name": "segment.nut"}]', "")):
