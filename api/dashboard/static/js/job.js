@@ -99,6 +99,11 @@ function tell(before) {
 
 function heard(kind, event) {
   events.add(event);
+  if (job && event.data.state && kind?.startsWith("generation.")) {
+    // At once; all else of it comes with the answer that is asked for because of this.
+    job.state = event.data.state;
+    setBadge(state, stateOf(job));
+  }
   if (kind !== "generation.progress") return false;
   if (job) {
     job.progress = event.data.progress;

@@ -140,15 +140,13 @@ window.addEventListener("popstate", () => {
   live.now();
 });
 
-/** Progress goes straight into its row; of steps the list shows nothing else. */
+/** Moves and progress go straight into their row; after a move all of the list is asked for. */
 function heard(kind, event) {
-  if (kind === "generation.progress") {
-    const job = jobs.find((each) => each.id === event.generationId);
-    const row = job && $(`#rows > [data-key="${job.id}"]`);
-    if (row) showRow(row, Object.assign(job, { progress: event.data.progress }));
-    return true;
-  }
-  return kind?.startsWith("step.") ?? true;
+  const job = jobs.find((each) => each.id === event.generationId);
+  const row = job && $(`#rows > [data-key="${job.id}"]`);
+  const { progress, state } = event.data;
+  if (row) showRow(row, Object.assign(job, progress === undefined ? {} : { progress }, state ? { state } : {}));
+  return kind === "generation.progress";
 }
 
 startShell();
