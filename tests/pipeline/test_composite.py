@@ -9,6 +9,7 @@ from pipeline.composite import box_patch, feather_mask, paste_mouth, read_crop
 from pipeline.geometry import Box
 from pipeline.media.info import ColorTags
 from pipeline.media.planes import plane_arrays
+from pipeline.networks.inference import Wav2LipNetwork
 
 # The face of portrait_25fps.mp4's first frame, as YuNet finds it, padded by 6 % at the bottom.
 BOX = Box(217, 159, 336, 318)
@@ -114,6 +115,28 @@ def test_a_colour_cast_does_not_reach_the_cheeks(
     ring = (mask > 0.05) & (mask < 0.7)
     error = np.abs((after - crop)[ring].mean(axis=0))
     assert error.max() < 1.5
+
+
+@pytest.mark.parametrize("cast", [(0, 0, 0), (14, -6, -12), (-12, 8, 10)])
+def test_a_trained_networks_mouth_has_the_films_colours_and_no_edge(
+    portrait: av.VideoFrame, models: Path, cast: tuple[int, int, int]
+) -> None:
+    crop = read_crop(portrait, BOX, TAGS)
+    network = Wav2LipNetwork(models / "wav2lip_nano.pth", device="cpu", precision="fp32-folded")
+    silence = np.full((80, 16), -4, np.float32)
+    mouth = network.speak([crop], [LANDMARKS], [silence])[0]
+    mouth = (mouth + np.array(cast)).clip(0, 255).astype(np.uint8)
+    paste_mouth(portrait, BOX, crop, mouth, LANDMARKS, TAGS)
+    change = read_crop(portrait, BOX, TAGS).astype(np.float32) - crop
+    lower = BOX.height // 2
+    assert np.abs(change[lower:].mean(axis=(0, 1))).mean() <= 1
+    # Away from the lips no line of the change begins with a step, as a rectangle's would.
+    mask = feather_mask(BOX.width, BOX.height, LANDMARKS)
+    border = (mask > 0) & (mask < 0.3)
+    smooth = cv2.GaussianBlur(change, (0, 0), 1.5)
+    for axis in (0, 1):
+        step = np.abs(np.diff(smooth, axis=axis, append=0)).max(axis=2)
+        assert np.percentile(step[border], 99) < 2
 
 
 def test_the_new_mouth_is_there(portrait: av.VideoFrame) -> None:
