@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.training.clips import Clip
-from pipeline.training.mouths import relative_looks
+from pipeline.training.mouths import correlation, relative_looks
 
 #: Frames looked at to either side.
 _REACH: Final = 15
@@ -49,19 +49,17 @@ def agreement_of(clip: Clip) -> Agreement:
     opening = -relative_looks(clip).mean(1).astype(np.float64)
     steps = np.clip((clip.times * 80).astype(np.int64), 0, clip.mel.shape[1] - 1)
     loudness = clip.mel.mean(0).astype(np.float64)[steps]
-    scores = [_correlation(opening, loudness, lag) for lag in range(-_REACH, _REACH + 1)]
+    scores = [_at_lag(opening, loudness, lag) for lag in range(-_REACH, _REACH + 1)]
     in_step, best = scores[_REACH], int(np.argmax(scores))
     is_strange = scores[best] >= _STRANGE and scores[best] - in_step >= _BETTER
     lag = best - _REACH if is_strange and len(clip) >= _FEWEST else 0
     return Agreement(in_step, lag)
 
 
-def _correlation(opening: Floats, loudness: Floats, lag: int) -> float:
+def _at_lag(opening: Floats, loudness: Floats, lag: int) -> float:
     """Of the mouth with the sound ``lag`` frames earlier."""
     if lag > 0:
         opening, loudness = opening[lag:], loudness[:-lag]
     elif lag < 0:
         opening, loudness = opening[:lag], loudness[-lag:]
-    a, b = opening - opening.mean(), loudness - loudness.mean()
-    scale = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / scale if scale > 0 else 0.0
+    return correlation(opening, loudness)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pipeline.networks.wav2lip import FACE_SIZE, Wav2Lip
 from pipeline.training.clips import Clip
-from pipeline.training.mouths import MouthShapes, mouth_region
+from pipeline.training.mouths import MouthShapes, correlation, mouth_region
 from pipeline.training.samples import Batch, Sampler, network_input
 
 #: Samples a clip; enough for a hundredth of the error.
@@ -150,7 +150,7 @@ def _color_error(drawn: Tensor, wanted: Tensor) -> float:
 
 def _agreement(shapes: MouthShapes, drawn: Tensor, wanted: Tensor) -> float:
     a, b = shapes.of_faces(drawn).numpy()[:, 0], shapes.of_faces(wanted).numpy()[:, 0]
-    return float(np.corrcoef(a, b)[0, 1])
+    return correlation(a, b)
 
 
 def _motion(network: Network, clip: Clip) -> float | None:

@@ -85,6 +85,13 @@ def relative_looks(clip: Clip) -> Floats:
     return looks
 
 
+def correlation(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
+    """Of two series of one length; 0 where one of them stands still."""
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / scale if scale > 0 else 0.0
+
+
 def mouth_region(faces: Tensor) -> Tensor:
     """The mouth's part of ``(B, C, 96, 96)`` faces: ``(B, C, 39, 57)``."""
     rows = slice(int(TOP * FACE_SIZE), int(BOTTOM * FACE_SIZE))

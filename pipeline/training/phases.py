@@ -5,19 +5,17 @@ and never listens. So sound is learned first and alone, then drawing with anothe
 reference, and at last drawing as one dubs: from the frame itself, whose own mouth must not help.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pipeline.networks.wav2lip import Wav2Lip
 from pipeline.training.clips import Clip
 from pipeline.training.losses import PatchJudge, picture_loss, shape_loss
-from pipeline.training.mouths import COMPONENTS, MouthShapes
+from pipeline.training.mouths import COMPONENTS, MouthShapes, correlation
 from pipeline.training.samples import Batch, Sampler
 
 Phase = Literal["hear", "draw", "speak"]
@@ -130,12 +128,12 @@ class Learner:
 
     def hearing(self, clips: Sequence[Clip], samples: int = 512) -> float:
         """Correlation of what is heard with how mouths stand, on clips: the best component's."""
-        batch = Sampler(clips, self._shapes, 0).draw(samples, 0, changed=False)
+        mel, shapes = Sampler(clips, self._shapes, 0).draw_sound(samples, 0, changed=False)
         self.network.eval()
         with torch.inference_mode():
-            heard = self._heard(batch.mel.to(self._device)).cpu().numpy()
-        seen = batch.shapes.numpy()
-        return max(_correlation(heard[:, k], seen[:, k]) for k in range(6))
+            heard = self._heard(mel.to(self._device)).cpu().numpy()
+        seen = shapes.numpy()
+        return max(correlation(heard[:, k], seen[:, k]) for k in range(6))
 
     def state(self) -> dict[str, Any]:
         """Everything, as plain tensors and numbers."""
@@ -171,9 +169,10 @@ class Learner:
         return heard
 
     def _hear(self, rates: Rates) -> dict[str, float]:
-        batch = self._sampler.draw(_HEAR_BATCH, PHASES.index("hear"), rates.step).to(self._device)
+        mel, shapes = self._sampler.draw_sound(_HEAR_BATCH, PHASES.index("hear"), rates.step)
         self.network.train()
-        loss = (self._heard(batch.mel) - batch.shapes).pow(2).mean()
+        heard = self._heard(mel.to(self._device))
+        loss = (heard - shapes.to(self._device)).pow(2).mean()
         self._step("hear", loss, rates)
         return {"hearing": loss.item()}
 
@@ -230,8 +229,3 @@ class Learner:
 
 def _group(parameters: list[nn.Parameter], rate: float) -> dict[str, Any]:
     return {"params": parameters, "lr": rate, "full_rate": rate}
-
-
-def _correlation(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
-    value = float(np.corrcoef(a, b)[0, 1])
-    return 0.0 if math.isnan(value) else value

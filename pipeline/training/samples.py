@@ -37,17 +37,15 @@ class Batch:
         mel: ``(B, 1, 80, 16)``.
         faces: ``(B, 6, 96, 96)``: the wanted face with its lower half zeroed, then the reference.
         wanted: ``(B, 3, 96, 96)``.
-        shapes: ``(B, 24)`` of the wanted frames, see :mod:`.mouths`.
     """
 
     mel: Tensor
     faces: Tensor
     wanted: Tensor
-    shapes: Tensor
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-        tensors = (self.mel, self.faces, self.wanted, self.shapes)
+        tensors = (self.mel, self.faces, self.wanted)
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
 
 
@@ -66,6 +64,22 @@ class Sampler:
         weights = np.array([len(clip) for clip in clips], np.float64) ** _LENGTH_POWER
         self._weights = weights / weights.sum()
         self._seed = seed
+
+    def draw_sound(self, size: int, *key: int, changed: bool = True) -> tuple[Tensor, Tensor]:
+        """Sound alone, with the shape its mouth has: ``(B, 1, 80, 16)`` and ``(B, 24)``.
+
+        Args as for :meth:`draw`, which takes ten times as long for the faces.
+        """
+        random = np.random.default_rng([self._seed, *key])
+        mel = np.empty((size, 1, BANDS, WINDOW_STEPS), np.float32)
+        shapes = np.empty((size, COMPONENTS), np.float32)
+        for row, pick in enumerate(random.choice(len(self._clips), size, p=self._weights)):
+            frame = int(random.integers(len(self._clips[pick])))
+            mel[row, 0] = self._clips[pick].windows[frame]
+            shapes[row] = self._shapes[pick][frame]
+        if changed:
+            mel = _disturb(mel, random)
+        return torch.from_numpy(mel), torch.from_numpy(shapes)
 
     def draw(
         self,
@@ -86,28 +100,26 @@ class Sampler:
             wrong_sound: give each frame the sound of another moment of its clip.
         """
         random = np.random.default_rng([self._seed, *key])
+        # A generator of its own, so that a wrong sound changes the sound alone.
+        elsewhere = np.random.default_rng([self._seed, *key, _WRONG[1]])
         wanted = np.empty((size, CROP, CROP, 3), np.uint8)
         reference, mouth = np.empty_like(wanted), np.empty_like(wanted)
         own = random.random(size) < worthless
         mel = np.empty((size, 1, BANDS, WINDOW_STEPS), np.float32)
-        shapes = np.empty((size, COMPONENTS), np.float32)
         for row, pick in enumerate(random.choice(len(self._clips), size, p=self._weights)):
             clip = self._clips[pick]
             frame, other = random.integers(len(clip), size=2)
             wanted[row], mouth[row] = clip.crops[frame], clip.crops[other]
             reference[row] = wanted[row] if own[row] else mouth[row]
-            heard = _elsewhere(len(clip), frame, random) if wrong_sound else frame
+            heard = _elsewhere(len(clip), frame, elsewhere) if wrong_sound else frame
             mel[row, 0] = clip.windows[heard]
-            shapes[row] = self._shapes[pick][frame]
         laid_over = _lay_over(_faces(reference), _faces(mouth), own)
         views = _Views.draw(size, random) if changed else _Views.plain(size)
         face, shown = views.see(_faces(wanted)), views.see_other(laid_over)
         if changed:
             face, shown = _tint(face, shown, random)
             mel = _disturb(mel, random)
-        return Batch(
-            torch.from_numpy(mel), network_input(face, shown), face, torch.from_numpy(shapes)
-        )
+        return Batch(torch.from_numpy(mel), network_input(face, shown), face)
 
     @staticmethod
     def still(clip: Clip) -> Tensor:

@@ -54,7 +54,7 @@ def folder(clips: Path, detector: DetectorChoice, tmp_path_factory: pytest.TempP
 
 def small(folder: Path, output: Path, **more: Any) -> Plan:
     """A run of seconds that ends by samples, so that it does not depend on the machine."""
-    return Plan(folder, output, **{"width": 1, "seconds": 1e6, "samples": 1000, **more})
+    return Plan(folder, output, **{"width": 1, "seconds": 1e6, "samples": 500, **more})
 
 
 def quietly(plan: Plan) -> None:
@@ -124,7 +124,7 @@ def _train_until_killed(plan: Plan) -> None:
     def count(self: Any) -> None:
         nonlocal steps
         steps += 1
-        if steps > 12:
+        if steps > 5:
             os.kill(os.getpid(), signal.SIGKILL)
         step(self)
 
@@ -154,10 +154,10 @@ def test_killed_run_goes_on_and_ends_where_the_undisturbed_one_does(
 
 
 def test_checkpoint_has_half_precision_a_card_and_a_sheet(folder: Path, tmp_path: Path) -> None:
-    plan = small(folder, tmp_path / "tiny.safetensors", samples=600)
+    plan = small(folder, tmp_path / "tiny.safetensors", samples=300)
     quietly(plan)
     assert load_checkpoint(plan.output).width == 1
-    assert plan.output.stat().st_size < 2.2 * sum(w.numel() for w in weights(plan.output).values())
+    assert plan.output.stat().st_size < 2.5 * sum(w.numel() for w in weights(plan.output).values())
     card = plan.output.with_suffix(".md").read_text()
     data = json.loads(plan.output.with_suffix(".json").read_text())
     assert data["sha256"] in card
@@ -176,7 +176,8 @@ def test_wrong_sound_of_a_sample_is_another_moment_of_the_same_clip(folder: Path
     sampler = Sampler(clips, MouthShapes.of(clips), 0)
     right = sampler.draw(16, 0, changed=False)
     wrong = sampler.draw(16, 0, changed=False, wrong_sound=True)
-    assert not torch.equal(right.mel, wrong.mel)
+    assert torch.equal(right.faces, wrong.faces)
+    assert all(not torch.equal(a, b) for a, b in zip(right.mel, wrong.mel, strict=True))
 
 
 def test_network_that_speaks_is_judged_better_than_one_that_learned_nothing(
