@@ -1,11 +1,14 @@
 """Render: one range of the output, encoded."""
 
 from infra.db.orders import StepResult
+from infra.logs import get_logger
 from pipeline.options import NetworkChoice
 from pipeline.steps.facts import NetworkFacts, RenderStep, from_json, render_key, to_json
-from workers.choices import choose_network
+from workers.choices import choose_network, describe_weights
 from workers.stages.facts import again, prepared_of, tracked_of
 from workers.step import StepAtWork
+
+_logger = get_logger(__name__)
 
 
 def render(step: StepAtWork) -> StepResult:
@@ -39,4 +42,6 @@ def _network(step: StepAtWork, choice: NetworkChoice) -> NetworkFacts:
     if network is None:
         network = step.compute("load_network", {"network": choice}, counts=False)
         step.seat.remember(choice, network)
+        weights = None if choice.checkpoint is None else describe_weights(choice.checkpoint)
+        _logger.info("network.loaded", network=choice.name, weights=weights)
     return network
