@@ -1,8 +1,11 @@
 """One attempt at a step, from the claim to what the database is told of it."""
 
 import contextlib
+import re
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from infra.crash_points import crash_point
 from infra.db.figures import count_fenced_report
@@ -44,7 +47,7 @@ def attempt_step(step: StepAtWork, work: StageWork) -> None:
     except Exception as error:  # every other error is a failure of the step
         # Unless it was interrupted: then whatever broke, broke of that, and is of no matter.
         if lease.reason is None:
-            _fail(farm, lease, _failure(error))
+            _fail(farm, lease, _without_folders(_failure(error), farm.workspace.root))
 
         else:
             _logger.info("step.dropped", reason=lease.reason)
@@ -116,6 +119,12 @@ def _persistently(lease: Lease, report: Callable[[], None]) -> None:
             return
         lease.pause(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _without_folders(failure: Failure, root: Path) -> Failure:
+    """Clients brought a film by its name; where a worker laid it is no business of theirs."""
+    below = re.compile(rf"{re.escape(str(root))}/(?:[^/\s]+/)*")
+    return replace(failure, message=below.sub("", failure.message))
 
 
 def _failure(error: Exception) -> Failure:
