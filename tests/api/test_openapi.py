@@ -26,7 +26,7 @@ DOCUMENT = _document()
 
 def operations() -> Iterator[Any]:
     for path, item in DOCUMENT["paths"].items():
-        for method in item.keys() & METHODS:
+        for method in sorted(item.keys() & METHODS):
             yield pytest.param(path, item[method], id=f"{method.upper()} {path}")
 
 
