@@ -67,10 +67,11 @@ class FarmFolder:
 
     def port(self, name: str) -> int:
         """The port noted under that name; a new one if there is none or it is taken."""
-        noted = self._notes("ports").get(name)
+        ports = self._notes("ports")
+        noted = ports.get(name)
         if noted is not None and is_free(noted):
             return int(noted)
-        return int(self._note("ports", name, free_port()))
+        return int(self._note("ports", name, free_port(besides=ports.values())))
 
     def secret(self, name: str) -> str:
         """The secret of that name, made at the first call."""

@@ -2,6 +2,7 @@
 
 import random
 import socket
+from collections.abc import Collection, Iterable
 
 from infra.errors import ServiceUnavailableError
 
@@ -16,17 +17,28 @@ _TRIES = 200
 _random = random.SystemRandom()
 
 
-def free_port() -> int:
+def free_port(besides: Collection[int] = ()) -> int:
     """A port nothing listens on at 127.0.0.1.
+
+    Args:
+        besides: given away already, though nobody listens there yet.
 
     Raises:
         ServiceUnavailableError: after many tries there was none.
     """
     for _ in range(_TRIES):
         port = _random.randrange(_FIRST, _LAST)
-        if is_free(port):
+        if port not in besides and is_free(port):
             return port
     raise ServiceUnavailableError(f"no free port from {_FIRST} to {_LAST}")
+
+
+def free_ports(names: Iterable[str]) -> dict[str, int]:
+    """A port for each name, all different."""
+    ports: dict[str, int] = {}
+    for name in names:
+        ports[name] = free_port(besides=ports.values())
+    return ports
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:

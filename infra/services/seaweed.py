@@ -12,7 +12,7 @@ from pathlib import Path
 
 from infra.errors import ServiceUnavailableError
 from infra.services.notes import write_atomically
-from infra.services.ports import LOOPBACK, free_port
+from infra.services.ports import LOOPBACK, free_ports
 from infra.services.programs import Program, running
 
 #: The parts that listen, each also for gRPC.
@@ -86,7 +86,7 @@ class SeaweedFS:
 @contextlib.contextmanager
 def running_seaweed(folder: Path) -> Iterator[SeaweedFS]:
     """A server of its own in ``folder``, on free ports, while the block runs."""
-    ports = {name: free_port() for name in PORTS}
+    ports = free_ports(PORTS)
     server = SeaweedFS(folder / "seaweedfs", ports, "lipfarm", secrets.token_urlsafe(24))
     try:
         with running(server.program(), server.is_ready, folder / "seaweedfs.log", seconds=60):

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 from types_boto3_s3 import S3Client
 
-from infra.services.ports import free_port
+from infra.services.ports import free_ports
 from infra.services.programs import running
 from infra.services.seaweed import PORTS, SeaweedFS
 
@@ -23,7 +23,7 @@ def client(server: SeaweedFS, secret_key: str | None = None) -> S3Client:
 
 @pytest.fixture
 def server(tmp_path: Path) -> SeaweedFS:
-    ports = {name: free_port() for name in PORTS}
+    ports = free_ports(PORTS)
     return SeaweedFS(tmp_path / "seaweedfs", ports, "lipfarm", "not-to-be-seen")
 
 
