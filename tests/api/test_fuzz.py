@@ -9,6 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 from zlib import crc32
 
 import httpx
@@ -19,6 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from schemathesis.checks import load_all_checks
 from schemathesis.core.failures import FailureGroup
 
+from api.routes import generations
 from infra.settings import Settings
 from tests.infra.db.hands import Hands
 
@@ -46,6 +48,26 @@ INPUT = [
     {"type": "video", "url": "https://media.example/film.mov"},
     {"type": "audio", "url": "https://media.example/dub.wav"},
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def names_lead_nowhere() -> Iterator[None]:
+    """At once: asking the world for each name that is thought up takes seconds."""
+    resolve = socket.getaddrinfo
+
+    def resolve_here(host: Any, *more: Any, **named: Any) -> Any:
+        if host in {None, "127.0.0.1", "localhost", "::1"}:
+            return resolve(host, *more, **named)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with patch.object(socket, "getaddrinfo", resolve_here):
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def long_polls_are_short() -> Iterator[None]:
+    with patch.object(generations, "WAIT_SECONDS", 0.1):
+        yield
 
 
 @pytest.fixture(scope="module")
