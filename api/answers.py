@@ -1,13 +1,13 @@
 """What clients get to see: a job as a *generation*, as lip-sync clients know it, and more."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Final, Protocol
 
 from sqlalchemy.orm import Session
 
 from api.eta import seconds_left
 from api.farm import ADDRESS_SECONDS, Farm
+from api.times import wire_time
 from infra.db.models import Job, Step
 from infra.db.progress import JobProgress, progress_of
 from infra.db.speeds import StageSpeed, speeds_of
@@ -49,7 +49,7 @@ def _generation(
     completed = job.state == "completed"
     return {
         "id": str(job.id),
-        "createdAt": _time(job.created_at),
+        "createdAt": wire_time(job.created_at),
         "status": STATUS_OF[_state(job)],
         **_wire_request(job),
         "outputUrl": output_url(farm, job),
@@ -73,8 +73,8 @@ def _generation(
         "outputName": job.output_name,
         "outputSha256": job.output_sha256,
         "outputSizeBytes": job.output_size_bytes,
-        "startedAt": _time(job.started_at),
-        "finishedAt": _time(job.finished_at),
+        "startedAt": wire_time(job.started_at),
+        "finishedAt": wire_time(job.finished_at),
         "stages": {stage: _stage_summary(speed) for stage, speed in speeds.items()},
         "report": summary_of(job.report),
     }
@@ -109,13 +109,13 @@ def step_answer(step: Step) -> dict[str, Any]:
         "held": step.held,
         "losses": step.losses,
         "failures": step.failures,
-        "notBefore": _time(step.not_before),
+        "notBefore": wire_time(step.not_before),
         "errorClass": step.error_class,
         "error_code": step.error_code,
         "error": step.error_message,
-        "createdAt": _time(step.created_at),
-        "startedAt": _time(step.started_at),
-        "finishedAt": _time(step.finished_at),
+        "createdAt": wire_time(step.created_at),
+        "startedAt": wire_time(step.started_at),
+        "finishedAt": wire_time(step.finished_at),
     }
 
 
@@ -176,7 +176,3 @@ def _stage_summary(speed: StageSpeed) -> dict[str, Any]:
 def _state(job: Job) -> JobState:
     state: JobState = job.state  # type: ignore[assignment]  # the table's own check
     return state
-
-
-def _time(when: datetime | None) -> str | None:
-    return None if when is None else when.isoformat().replace("+00:00", "Z")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from api.errors import RefusedError
 from api.farm import Farm
 from api.requests import MAX_URL_LENGTH, Name, check_input_url
+from api.times import wire_time
 from api.words import words_of
 from infra.db.asset_lists import SORTS, Page, Sort, Value, value_of
 from infra.db.assets import AssetKind
@@ -111,7 +112,7 @@ def asset_answer(farm: Farm, asset: Asset) -> dict[str, Any]:
     url = asset.source_url
     if asset.object_key is not None:
         url = farm.store.presigned_get(asset.object_key, asset.name, URL_SECONDS)
-    created = asset.created_at.isoformat().replace("+00:00", "Z")
+    created = wire_time(asset.created_at)
     return {
         "id": str(asset.id),
         "createdAt": created,

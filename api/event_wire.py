@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from api.errors import RefusedError
+from api.times import wire_time
 from infra.db.events import Place
 from infra.db.models import Event
 from infra.db.progress import JobProgress
@@ -87,7 +88,7 @@ def event_answer(event: Event) -> dict[str, Any]:
     return {
         "id": format_place(place_of(event)),
         "kind": wire_kind(event.kind),
-        "at": event.at.isoformat().replace("+00:00", "Z"),
+        "at": wire_time(event.at),
         "generationId": str(event.job_id),
         "stepId": None if event.step_id is None else str(event.step_id),
         "data": data,

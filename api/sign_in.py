@@ -17,6 +17,7 @@ from api.errors import RefusedError, describe_mistakes
 from api.farm import COOKIE, Farm, FarmHere, Visitor
 from api.limits import FAILED_SIGN_INS
 from api.same_origin import is_cross_origin
+from api.times import wire_time
 from infra.db.projects import Caller, authenticate
 from infra.db.sign_ins import LIFETIME, NewSignIn, sign_in, sign_out
 from infra.logs import get_logger
@@ -90,7 +91,7 @@ async def enter(
             {
                 "project": caller.project_name,
                 "scopes": list(caller.scopes),
-                "expiresAt": made.expires_at.isoformat().replace("+00:00", "Z"),
+                "expiresAt": wire_time(made.expires_at),
             }
         )
     answer.set_cookie(

@@ -1,13 +1,13 @@
 """What clients get to see of batches."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, Protocol
 
 from sqlalchemy.orm import Session
 
 from api.batches.submitting import MOST_SHOWN, Checked
 from api.farm import Farm
+from api.times import wire_time
 from infra.db.batch_rows import refused_rows
 from infra.db.batches import jobs_by_state
 from infra.db.models import Batch
@@ -62,7 +62,7 @@ def _batch(farm: Farm, batch: Batch, jobs: Mapping[JobState, int]) -> dict[str, 
     total = metrics["total_generations"]
     return {
         "id": str(batch.id),
-        "created_at": _time(batch.created_at),
+        "created_at": wire_time(batch.created_at),
         "status": batch.state.upper(),
         "metrics": metrics,
         "webhookUrl": batch.webhook_url,
@@ -77,8 +77,8 @@ def _batch(farm: Farm, batch: Batch, jobs: Mapping[JobState, int]) -> dict[str, 
         "languages": batch.request.get("languages", []),
         "error_code": batch.error_code,
         "error": batch.error_message,
-        "readAt": _time(batch.read_at),
-        "finishedAt": _time(batch.finished_at),
+        "readAt": wire_time(batch.read_at),
+        "finishedAt": wire_time(batch.finished_at),
     }
 
 
@@ -112,7 +112,3 @@ def _errors(rows: Iterable[_Refused]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-
-
-def _time(when: datetime | None) -> str | None:
-    return None if when is None else when.isoformat().replace("+00:00", "Z")

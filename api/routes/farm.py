@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 
 from api.farm import FarmHere, Reader
+from api.times import wire_time
 from infra.db.figures import Figures, read_figures, seconds_a_unit
 from infra.db.models import QueueSample
 from infra.db.samples import KEPT_DAYS, QueueBucket, latest_samples, sample_series
@@ -46,7 +47,7 @@ def _at_a_glance(database: Database, project_id: UUID, stuck_minutes: float) -> 
         figures, samples = read_figures(session), latest_samples(session)
         stuck = stuck_jobs(session, project_id, stuck_minutes * 60)
         return {
-            "sampledAt": _time(samples[0].at) if samples else None,
+            "sampledAt": wire_time(samples[0].at) if samples else None,
             "queues": [_queue(sample, figures) for sample in samples],
             "workers": _workers(session),
             "speeds": _speeds(figures),
@@ -59,7 +60,7 @@ def _at_a_glance(database: Database, project_id: UUID, stuck_minutes: float) -> 
                     "name": job.name,
                     "state": job.state,
                     "language": job.language,
-                    "since": _time(job.since),
+                    "since": wire_time(job.since),
                 }
                 for job in stuck
             ],
@@ -98,13 +99,13 @@ def _queue(sample: QueueSample, figures: Figures) -> dict[str, Any]:
         "running": sample.running,
         "workers": sample.workers,
         "queuedSeconds": sample.queued_seconds,
-        "oldestReadyAt": None if oldest is None else _time(datetime.fromtimestamp(oldest, UTC)),
+        "oldestReadyAt": None if oldest is None else wire_time(datetime.fromtimestamp(oldest, UTC)),
     }
 
 
 def _bucket(bucket: QueueBucket, width: float) -> dict[str, Any]:
     return {
-        "at": _time(bucket.begins_at),
+        "at": wire_time(bucket.begins_at),
         "ready": round(bucket.ready, 1),
         "waiting": round(bucket.waiting, 1),
         "running": round(bucket.running, 1),
@@ -134,7 +135,3 @@ def _speeds(figures: Figures) -> dict[str, dict[str, Any]]:
         for stage, cost in seconds_a_unit(figures).items()
         if measured.get(stage) and cost > 0
     }
-
-
-def _time(when: datetime) -> str:
-    return when.isoformat().replace("+00:00", "Z")

@@ -23,6 +23,7 @@ from api.direct_uploads import (
 from api.errors import RefusedError
 from api.farm import Farm, FarmHere, Reader, Submitter
 from api.orders import parse_id
+from api.times import wire_time
 from infra.db.assets import get_asset
 from infra.db.models import AssetUpload
 from infra.db.uploads import forget_upload, list_uploads
@@ -134,7 +135,7 @@ def _summary(upload: AssetUpload) -> dict[str, Any]:
         "partSize": upload.part_bytes,
         "parts": parts_of(upload),
         "fingerprint": upload.fingerprint,
-        "createdAt": upload.created_at.isoformat().replace("+00:00", "Z"),
+        "createdAt": wire_time(upload.created_at),
     }
 
 

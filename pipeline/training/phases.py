@@ -30,8 +30,8 @@ _COOLING: Final = 0.3
 #: Steps over which a phase's rate rises.
 _WARMING_STEPS: Final = 200
 
-_HEAR_BATCH: Final = 128
-_DRAW_BATCH: Final = 48
+#: Samples of a step.
+BATCHES: Final[dict[Phase, int]] = {"hear": 128, "draw": 48, "speak": 48}
 
 _HEAR_RATE, _DRAW_RATE, _JUDGE_RATE = 2e-3, 1.5e-3, 4e-4
 
@@ -123,8 +123,8 @@ class Learner:
     def learn(self, phase: Phase, rates: Rates) -> tuple[int, dict[str, float]]:
         """One step of a phase; how many samples it saw, and its losses by name."""
         if phase == "hear":
-            return _HEAR_BATCH, self._hear(rates)
-        return _DRAW_BATCH, self._draw(phase, rates)
+            return BATCHES[phase], self._hear(rates)
+        return BATCHES[phase], self._draw(phase, rates)
 
     def hearing(self, clips: Sequence[Clip], samples: int = 512) -> float:
         """Correlation of what is heard with how mouths stand, on clips: the best component's."""
@@ -169,7 +169,7 @@ class Learner:
         return heard
 
     def _hear(self, rates: Rates) -> dict[str, float]:
-        mel, shapes = self._sampler.draw_sound(_HEAR_BATCH, PHASES.index("hear"), rates.step)
+        mel, shapes = self._sampler.draw_sound(BATCHES["hear"], PHASES.index("hear"), rates.step)
         self.network.train()
         heard = self._heard(mel.to(self._device))
         loss = (heard - shapes.to(self._device)).pow(2).mean()
@@ -179,7 +179,7 @@ class Learner:
     def _draw(self, phase: Phase, rates: Rates) -> dict[str, float]:
         worthless = _WORTHLESS if phase == "speak" else 0.0
         batch = self._sampler.draw(
-            _DRAW_BATCH, PHASES.index(phase), rates.step, worthless=worthless
+            BATCHES[phase], PHASES.index(phase), rates.step, worthless=worthless
         ).to(self._device)
         self.network.train()
         with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):

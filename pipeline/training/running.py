@@ -18,7 +18,7 @@ from pipeline.training.cards import write_card
 from pipeline.training.clips import Clip
 from pipeline.training.measuring import Measures, draw_rows, measure, network_of
 from pipeline.training.mouths import MouthShapes
-from pipeline.training.phases import ENDS, PHASES, Learner, Phase, Rates
+from pipeline.training.phases import BATCHES, ENDS, PHASES, Learner, Phase, Rates
 from pipeline.training.sheet import write_sheet
 
 #: How often everything is written down: so much a kill costs.
@@ -227,13 +227,12 @@ class _Run:
 
     def _tell(self, began: float) -> None:
         standing, taken = self._standing, time.monotonic() - began
-        batch = 128 if standing.phase == "hear" else 48
         passed = standing.passed(self._plan)
         left = standing.seconds / passed - standing.seconds if passed else self._plan.seconds
         losses = ", ".join(f"{name} {value:.4f}" for name, value in standing.losses.items())
         self._say(
             f"{standing.phase}: step {standing.step}, {standing.samples} samples, "
-            f"{batch / taken:.0f}/s, {left / 60:.0f} min left; {losses}"
+            f"{BATCHES[standing.phase] / taken:.0f}/s, {left / 60:.0f} min left; {losses}"
         )
         self._log({"samples": standing.samples, "losses": dict(standing.losses)})
 
