@@ -6,11 +6,10 @@ from typing import Annotated, Final, Literal, cast
 
 from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyCookie, APIKeyHeader
-from limits import RateLimitItemPerMinute
 
 from api.errors import RefusedError
 from api.event_hub import EventHub
-from api.limits import Limits
+from api.limits import Limit, Limits
 from api.recently import Recently
 from api.same_origin import is_safe, is_same_origin
 from infra.db.projects import Caller, authenticate
@@ -116,7 +115,7 @@ def _counted(
         limit = farm.settings.requests_per_minute
     if limit == 0:
         return caller
-    standing = farm.limits.hit(RateLimitItemPerMinute(limit, namespace="key"), str(caller.key_id))
+    standing = farm.limits.hit(Limit(limit, "key"), str(caller.key_id))
     if standing is None:
         return caller
     if standing.is_over:

@@ -8,26 +8,37 @@ import math
 import threading
 import time
 from dataclasses import dataclass
-from typing import Final
-
-from limits import RateLimitItem, RateLimitItemPerMinute
-from limits.storage import RedisStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
+from typing import TYPE_CHECKING, Final
 
 from infra.logs import get_logger
+
+# Imported when the first request is counted: the API is up before.
+if TYPE_CHECKING:
+    from limits.strategies import SlidingWindowCounterRateLimiter
 
 #: A request does not wait longer than this to be counted,
 _ANSWER_SECONDS: Final = 0.25
 #: and after that none does for so long.
 _LEAVE_ALONE_SECONDS: Final = 5.0
 
-#: Wrong keys one address may show at the dashboard's door.
-FAILED_SIGN_INS: Final = RateLimitItemPerMinute(10, namespace="sign-in")
-
 _log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """So many requests a minute.
+
+    Attributes:
+        requests: a minute.
+        of: what is counted; each has counters of its own.
+    """
+
+    requests: int
+    of: str
+
+
+#: Wrong keys one address may show at the dashboard's door.
+FAILED_SIGN_INS: Final = Limit(10, "sign-in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +77,21 @@ class Limits:
         self._lock = threading.Lock()
         self._asleep_until = 0.0
 
-    def hit(self, item: RateLimitItem, *who: str) -> Standing | None:
+    def hit(self, limit: Limit, *who: str) -> Standing | None:
         """Count one request; None where nobody can."""
-        return self._ask(item, who, counts=True)
+        return self._ask(limit, who, counts=True)
 
-    def look(self, item: RateLimitItem, *who: str) -> Standing | None:
+    def look(self, limit: Limit, *who: str) -> Standing | None:
         """The same without counting."""
-        return self._ask(item, who, counts=False)
+        return self._ask(limit, who, counts=False)
 
-    def _ask(self, item: RateLimitItem, who: tuple[str, ...], *, counts: bool) -> Standing | None:
+    def _ask(self, limit: Limit, who: tuple[str, ...], *, counts: bool) -> Standing | None:
+        from limits import RateLimitItemPerMinute  # noqa: PLC0415
+        from redis.exceptions import RedisError  # noqa: PLC0415
+
         if time.monotonic() < self._asleep_until:
             return None
+        item = RateLimitItemPerMinute(limit.requests, namespace=limit.of)
         try:
             limiter = self._connected()
             is_within = (limiter.hit if counts else limiter.test)(item, *who)
@@ -86,9 +101,14 @@ class Limits:
             _log.warning("limits.unavailable", error=type(error).__name__)
             return None
         wait = max(1, math.ceil(stats.reset_time - time.time()))
-        return Standing(not is_within, item.amount, max(0, stats.remaining), wait)
+        return Standing(not is_within, limit.requests, max(0, stats.remaining), wait)
 
-    def _connected(self) -> SlidingWindowCounterRateLimiter:
+    def _connected(self) -> "SlidingWindowCounterRateLimiter":
+        from limits.storage import RedisStorage  # noqa: PLC0415
+        from limits.strategies import SlidingWindowCounterRateLimiter  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+        from redis.retry import Retry  # noqa: PLC0415
+
         with self._lock:
             if self._limiter is None:
                 storage = RedisStorage(

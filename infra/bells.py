@@ -16,12 +16,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Literal, get_args
-
-from celery import Celery
-from kombu import Connection, Consumer, Exchange, Queue
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from infra.db import states
+
+# Imported where they are used: the API is up before it first rings.
+if TYPE_CHECKING:
+    from celery import Celery
+    from kombu import Connection, Consumer, Exchange
 
 TASK: Final = "lipfarm.ring"
 
@@ -40,8 +42,10 @@ _CLOSE_SECONDS: Final = 1.5
 _logger = logging.getLogger(__name__)
 
 
-def make_app(redis_url: str) -> Celery:
+def make_app(redis_url: str) -> "Celery":
     """The Celery application; it is nobody's default."""
+    from celery import Celery  # noqa: PLC0415
+
     app = Celery("lipfarm", broker=redis_url, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
@@ -66,7 +70,7 @@ class Ringer:
     """
 
     def __init__(self, redis_url: str) -> None:
-        self._app = make_app(redis_url)
+        self._redis_url = redis_url
         self._due: set[Bell] = set()
         self._changed = threading.Condition()
         self._closed = False
@@ -99,13 +103,14 @@ class Ringer:
             self._changed.notify()
 
     def _run(self) -> None:
+        app = make_app(self._redis_url)
         connection: Connection | None = None
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._due or self._closed)
                 bells, self._due = self._due, set()
                 closed = self._closed
-            connection = self._send(connection, bells)
+            connection = self._send(app, connection, bells)
             if closed and not self._due:
                 _drop(connection)
                 return
@@ -113,11 +118,13 @@ class Ringer:
                 # The looks of the workers do without; a broker that is down is left in peace.
                 time.sleep(_SILENCE_AFTER_FAILURE_SECONDS)
 
-    def _send(self, connection: Connection | None, bells: Iterable[Bell]) -> Connection | None:
+    def _send(
+        self, app: "Celery", connection: "Connection | None", bells: Iterable[Bell]
+    ) -> "Connection | None":
         try:
-            connection = connection or self._app.connection_for_write()
+            connection = connection or app.connection_for_write()
             for bell in sorted(bells):
-                _publish(self._app, connection, _exchange(bell))
+                _publish(app, connection, _exchange(bell))
         except Exception as error:  # whatever it is, a bell must not harm who rings it
             if self._speaks:
                 _logger.warning("bells.unheard error=%s", error)
@@ -143,7 +150,7 @@ class Listener:
         self._app = make_app(redis_url)
         self._bells = tuple(bells)
         self._on_bell = on_bell
-        self._echo = Exchange(f"lipfarm.echo.{uuid.uuid4().hex}", "fanout", auto_delete=True)
+        self._echo = _exchange(f"echo.{uuid.uuid4().hex}", auto_delete=True)
         self._echo_heard = 0.0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bells", daemon=True)
@@ -179,7 +186,9 @@ class Listener:
             self._stopped.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _consumer(self, connection: Connection) -> Consumer:
+    def _consumer(self, connection: "Connection") -> "Consumer":
+        from kombu import Queue  # noqa: PLC0415
+
         # Broadcast: a queue of its own for each listener, gone when it is.
         queues = [
             Queue(f"{exchange.name}.{uuid.uuid4().hex}", exchange, auto_delete=True)
@@ -193,7 +202,7 @@ class Listener:
         )
         return consumer
 
-    def _hear(self, connection: Connection) -> None:
+    def _hear(self, connection: "Connection") -> None:
         """Until stopped; raises when the connection fails, or brings no echo."""
         # It is subscribed with the first look, so the first echo may be asked for in vain.
         self._echo_heard, asked = time.monotonic(), 0.0
@@ -227,11 +236,13 @@ class Listener:
                 _logger.exception("bells.listener_failed")
 
 
-def _exchange(bell: Bell) -> Exchange:
-    return Exchange(f"lipfarm.{bell}", "fanout", durable=False)
+def _exchange(name: str, *, auto_delete: bool = False) -> "Exchange":
+    from kombu import Exchange  # noqa: PLC0415
+
+    return Exchange(f"lipfarm.{name}", "fanout", durable=False, auto_delete=auto_delete)
 
 
-def _publish(app: Celery, connection: Connection, exchange: Exchange) -> None:
+def _publish(app: "Celery", connection: "Connection", exchange: "Exchange") -> None:
     with app.amqp.Producer(connection.default_channel) as producer:
         app.send_task(
             TASK,
@@ -245,7 +256,7 @@ def _publish(app: Celery, connection: Connection, exchange: Exchange) -> None:
         )
 
 
-def _drop(connection: Connection | None) -> None:
+def _drop(connection: "Connection | None") -> None:
     if connection is not None:
         # What is broken may break again while it is closed.
         with contextlib.suppress(Exception):

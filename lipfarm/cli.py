@@ -5,30 +5,17 @@ Heavy modules (torch, cv2, av) are imported by the command that needs them, so `
 """
 
 import errno
+import importlib
 import json
 import os
 import signal
 import sys
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from infra.errors import InfraError
-from lipfarm.api_command import api
-from lipfarm.batch_commands import batch, estimate
-from lipfarm.doctor_command import doctor
-from lipfarm.dub_command import dub
-from lipfarm.farm_commands import audit, collect, migrate
-from lipfarm.fetch_command import fetch
-from lipfarm.generation_commands import cancel, pause, resume, retry, status, watch
-from lipfarm.key_commands import keys, projects
-from lipfarm.media_commands import frames, waveform
-from lipfarm.models_command import models
-from lipfarm.submit_command import submit
-from lipfarm.train_commands import train
-from lipfarm.up_command import up
-from lipfarm.worker_command import reconciler, worker
 from pipeline.errors import MemoryExhaustedError, PipelineError, StorageFullError
 
 #: As a shell reports a process ended by SIGINT, and by SIGTERM.
@@ -46,27 +33,50 @@ class _Terminated(BaseException):
     """SIGTERM arrived; unwinds like Ctrl-C so that everything cleans up after itself."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+#: Where each command stands; the module bears its name.
+_MODULES: Final = {
+    "api_command": ["api"],
+    "batch_commands": ["batch", "estimate"],
+    "doctor_command": ["doctor"],
+    "dub_command": ["dub"],
+    "farm_commands": ["audit", "collect", "migrate"],
+    "fetch_command": ["fetch"],
+    "generation_commands": ["cancel", "pause", "resume", "retry", "status", "watch"],
+    "key_commands": ["keys", "projects"],
+    "media_commands": ["frames", "waveform"],
+    "models_command": ["models"],
+    "submit_command": ["submit"],
+    "train_commands": ["train"],
+    "up_command": ["up"],
+    "worker_command": ["reconciler", "worker"],
+}
+_MODULE_OF: Final = {name: module for module, names in _MODULES.items() for name in names}
+
+
+class Commands(click.Group):
+    """Imports a command when it is asked for: no command waits for another one's libraries."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- as click calls it
+        return sorted(_MODULE_OF)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        cmd_name: str,
+    ) -> click.Command | None:
+        if cmd_name not in _MODULE_OF:
+            return None
+        module = importlib.import_module(f"lipfarm.{_MODULE_OF[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="lipfarm")
 def cli() -> None:
     """Re-render every speaking mouth of a film to match a dubbed dialogue track."""
-
-
-for command in (dub, frames, waveform, models, train):
-    cli.add_command(command)
-for command in (api, submit, status, watch, fetch, cancel, pause, resume, retry):
-    cli.add_command(command)
-cli.add_command(batch)
-cli.add_command(estimate)
-cli.add_command(up)
-cli.add_command(worker)
-cli.add_command(reconciler)
-cli.add_command(doctor)
-cli.add_command(migrate)
-cli.add_command(projects)
-cli.add_command(keys)
-cli.add_command(audit)
-cli.add_command(collect)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -119,8 +119,16 @@ def test_every_make_target_a_document_names_exists():
                 assert target in targets, f"{document.name}: make {target}"
 
 
+def test_every_module_of_commands_is_reached_and_every_name_is_its_own():
+    modules = {path.stem for path in (ROOT / "lipfarm").glob("*_command*.py")}
+    assert {command.callback.__module__ for command in _children(command_line()).values()} == {
+        f"lipfarm.{module}" for module in modules
+    }
+    assert all(name == command.name for name, command in _children(command_line()).items())
+
+
 def test_every_command_the_readme_shows_exists_with_its_options():
-    names = "|".join(command_line().commands)
+    names = "|".join(_children(command_line()))
     shown = [
         line
         for name in ("README.md", "docs/operations.md")
@@ -270,7 +278,7 @@ def _commands(group: click.Command, path: str) -> Iterator[tuple[str, click.Comm
     if not isinstance(group, click.Group):
         yield path, group
         return
-    for name, command in group.commands.items():
+    for name, command in _children(group).items():
         yield from _commands(command, f"{path} {name}")
 
 
@@ -279,5 +287,11 @@ def _find_command(words: list[str]) -> click.Command:
     for word in words:
         if not isinstance(command, click.Group):
             break
-        command = command.commands[word]
+        command = _children(command)[word]
     return command
+
+
+def _children(group: click.Group) -> dict[str, click.Command]:
+    context = click.Context(group)
+    known = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {name: command for name, command in known.items() if command}

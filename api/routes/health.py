@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import redis
 from fastapi import APIRouter, Response
 from sqlalchemy import text
 
@@ -39,6 +38,8 @@ def _ask_database(farm: Farm) -> None:
 
 
 def _ask_redis(farm: Farm) -> None:
+    import redis  # noqa: PLC0415 -- the API is up before it is first asked
+
     with redis.Redis.from_url(
         farm.settings.redis_url,
         socket_timeout=_ANSWER_SECONDS,

@@ -6,9 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, Final
 
-import boto3
-from boto3.exceptions import Boto3Error
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
@@ -20,30 +17,32 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 1 << 20
 
-_CONFIG: Final = Config(
-    signature_version="s3v4",
-    connect_timeout=5,
-    read_timeout=30,
-    retries={"mode": "standard", "total_max_attempts": 3},
-    s3={"addressing_style": "path"},
-    # Endpoints other than Amazon's answer newer checksums with errors; all know Content-MD5.
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-    max_pool_connections=32,
-)
-
 MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
 
 
 def connect(settings: Settings, endpoint: str | None) -> "S3Client":
     """A client of an endpoint, or of Amazon's; threads may share it."""
+    import boto3  # noqa: PLC0415 -- the API is up before it first asks the bucket
+    from botocore.config import Config  # noqa: PLC0415
+
     secret = settings.s3_secret_key
     session = boto3.session.Session(
         aws_access_key_id=settings.s3_access_key,
         aws_secret_access_key=None if secret is None else secret.get_secret_value(),
         region_name=settings.s3_region,
     )
-    client: S3Client = session.client("s3", endpoint_url=endpoint, config=_CONFIG)
+    config = Config(
+        signature_version="s3v4",
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        s3={"addressing_style": "path"},
+        # Endpoints other than Amazon's answer newer checksums with errors; all know Content-MD5.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        max_pool_connections=32,
+    )
+    client: S3Client = session.client("s3", endpoint_url=endpoint, config=config)
     for call in ("PutObject", "UploadPart"):
         client.meta.events.register(f"before-call.s3.{call}", _tell_digest)
     return client
@@ -57,6 +56,8 @@ def code_of(error: ClientError) -> str:
 @contextlib.contextmanager
 def translated(key: str) -> Iterator[None]:
     """Raise ObjectMissingError or ServiceUnavailableError for the library's errors."""
+    from boto3.exceptions import Boto3Error  # noqa: PLC0415
+
     try:
         yield
     except ClientError as error:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import quote
 
-from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.exceptions import ClientError
 
 from infra.crash_points import crash_point
@@ -156,6 +155,8 @@ class ObjectStore:
             )
 
     def _send_parts(self, path: Path, key: str, digest: str, should_stop: ShouldStop) -> None:
+        from boto3.s3.transfer import TransferConfig, create_transfer_manager  # noqa: PLC0415
+
         config = TransferConfig(
             multipart_threshold=_PART,
             multipart_chunksize=_part_size(path.stat().st_size),
@@ -178,6 +179,8 @@ class ObjectStore:
         Its digest is known only at the end, so it is told, not kept with the object. Not tried
         again: a stream is read once.
         """
+        from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 -- as in endpoint.connect
+
         reader = _HashingReader(stream)
         config = TransferConfig(
             multipart_threshold=_PART, multipart_chunksize=STREAM_PART, max_concurrency=2

@@ -6,9 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from limits import RateLimitItemPerMinute
 
-from api.limits import Limits
+from api.limits import Limit, Limits
 from infra.db.models import Project
 from infra.db.session import Database
 from tests.api.world import World, make_world
@@ -65,7 +64,7 @@ def test_without_a_limit_nothing_is_counted(ours: httpx.Client, world: World) ->
 
 def test_nobody_is_turned_away_while_redis_is_away() -> None:
     limits = Limits("redis://127.0.0.1:1/0")
-    item = RateLimitItemPerMinute(1, namespace="test")
+    item = Limit(1, "test")
     assert [limits.hit(item, "me") for _ in range(3)] == [None, None, None]
 
 

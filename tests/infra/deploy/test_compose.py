@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
@@ -88,7 +89,8 @@ def test_every_command_exists(services: dict[str, Any]) -> None:
         command = service.get("command", [])
         if command[:1] != ["lipfarm"]:
             continue
-        known = cli.commands[command[1]]
+        known = cli.get_command(click.Context(cli), command[1])
+        assert known, f"there is no lipfarm {command[1]}"
         options = {option for parameter in known.params for option in parameter.opts}
         assert {word for word in command[2:] if word.startswith("--")} <= options
 
