@@ -10,6 +10,7 @@ from api.jobs import the_job
 from api.routes.steps import the_step
 from api.times import wire_time
 from infra.db.attempts import SeenAttempt, attempts_of
+from infra.db.ranges import frame_rate_of
 from infra.db.strips import LETTERS, StageStrip, StepAtWork, steps_at_work, strips_of
 
 router = APIRouter(tags=["steps"])
@@ -19,13 +20,16 @@ router = APIRouter(tags=["steps"])
 def get_strip(generation_id: str, caller: Reader, farm: FarmHere) -> dict[str, Any]:
     """All steps by stage, a letter for each, in the order of their segments.
 
-    ``letters`` says what the letters mean. Thousands of steps are some kilobytes.
+    ``letters`` says what the letters mean, ``sizes`` how many frames each step has. ``frameRate``
+    is the source's, null before it was looked at. Thousands of steps are some kilobytes.
     """
     with farm.database.transaction() as session:
         job = the_job(session, caller, generation_id)
+        rate = frame_rate_of(session, caller.project_id, job.id)
         return {
             "id": str(job.id),
             "letters": LETTERS,
+            "frameRate": None if rate is None else float(rate),
             "stages": [_stage(strip) for strip in strips_of(session, job.id)],
             "running": [_running(step) for step in steps_at_work(session, job.id)],
         }
@@ -48,6 +52,7 @@ def _stage(strip: StageStrip) -> dict[str, Any]:
     return {
         "stage": strip.stage,
         "ids": strip.ids,
+        "sizes": strip.sizes,
         "states": strip.states,
         "frames": strip.frames,
         "framesDone": strip.frames_done,

@@ -25,6 +25,7 @@ LETTERS: Final[dict[str, str]] = {
 
 _STRIPS: Final = text("""
 SELECT stage, array_agg(id ORDER BY segment_index) AS ids,
+       array_agg(frames ORDER BY segment_index) AS sizes,
        string_agg(
          CASE WHEN kept_original THEN 'k' WHEN reused THEN 'u' WHEN held THEN 'h'
               WHEN state = 'queued' AND not_before > clock_timestamp() THEN 'w'
@@ -50,6 +51,7 @@ class StageStrip:
 
     Attributes:
         ids: of the steps.
+        sizes: frames of each.
         states: a letter for each; see :data:`LETTERS`.
         frames, frames_done: of all of them together.
         finished_at: of the last one; None while any is unfinished.
@@ -57,6 +59,7 @@ class StageStrip:
 
     stage: Stage
     ids: list[int]
+    sizes: list[int]
     states: str
     frames: int
     frames_done: int
@@ -83,6 +86,7 @@ def strips_of(session: Session, job_id: uuid.UUID) -> list[StageStrip]:
         StageStrip(
             stage,
             list(row.ids),
+            list(row.sizes),
             row.states,
             int(row.frames),
             int(row.frames_done),

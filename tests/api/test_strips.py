@@ -1,5 +1,6 @@
 """A generation's steps in short, a step's attempts, and the fleet: told to their own project."""
 
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -61,6 +62,7 @@ def test_a_strip_has_a_letter_for_every_step(hands: Hands, project: uuid.UUID, a
     assert stages["detect"]["finishedAt"] is not None
     render = stages["render"]
     assert render["states"] == "rukhfwrq"
+    assert render["sizes"] == [100] * 8
     assert render["ids"] == [step.id for step in hands.steps(job, "render")]
     assert (render["frames"], render["finishedAt"]) == (800, None)
     assert {found["letters"][letter] for letter in "rukhfwq"} == {
@@ -73,6 +75,11 @@ def test_a_strip_has_a_letter_for_every_step(hands: Hands, project: uuid.UUID, a
         "queued",
     }
     assert [step["worker"] for step in found["running"]] == ["one", "one"]
+    assert found["frameRate"] is None
+    rate = {"prepare": {"prepared": {"frame_rate": "30000/1001"}}}
+    hands.run("UPDATE jobs SET facts = :facts WHERE id = :job", facts=json.dumps(rate), job=job)
+    rate_told = ask(f"/v2/generate/{job}/strip").json()["frameRate"]
+    assert rate_told == pytest.approx(29.97, abs=0.001)
 
 
 def test_attempts_tell_who_failed_and_how(hands: Hands, project: uuid.UUID, ask: Any) -> None:

@@ -63,7 +63,7 @@ def test_a_job_is_paused_ranked_resumed_and_canceled(studio: Studio, hands: Hand
     state = page.locator("#state")
     page.get_by_role("button", name="Pause").click()
     expect(state).to_have_text("Paused")
-    page.get_by_label("Priority").fill("12")
+    page.get_by_label("Priority", exact=True).fill("12")
     page.get_by_role("button", name="Set priority").click()
     expect(page.locator("#facts")).to_contain_text("12")
     assert hands.get(job).rank == -12

@@ -23,6 +23,12 @@ export function roughly(seconds) {
   return `${Math.round(whole / 86400)} d`;
 }
 
+/** Where in a film: 00:01:04. */
+export function timecode(seconds) {
+  const whole = Math.floor(seconds);
+  return [whole / 3600, (whole % 3600) / 60, whole % 60].map((part) => two(Math.floor(part))).join(":");
+}
+
 const two = (number) => String(number).padStart(2, "0");
 
 export const since = (iso) => (now() - Date.parse(iso)) / 1000;

@@ -15,6 +15,7 @@ import { startShell, subject } from "./shell.js";
 import { badge, bar, describe, setBadge, setBar, stateOf } from "./states.js";
 import { startStepPanel } from "./step_panel.js";
 import { startStrip } from "./strip.js";
+import { startRange } from "./strip_range.js";
 
 const address = `/v2/generate/${encodeURIComponent(subject)}`;
 
@@ -33,6 +34,7 @@ async function refresh() {
   job = generation.data;
   showHead();
   tell(before);
+  range.look(steps.data, job);
   strip.show(steps.data);
   showLanes($("#lanes"), job, steps.data);
   if (job.report && !report) report = await find(`${address}/report`);
@@ -61,7 +63,7 @@ function showTrouble(is) {
   const node = $("#trouble");
   const warnings = job.warnings ?? [];
   const words = [];
-  if (is === "attention") words.push("Some steps failed for good. Open one below, then retry it or keep the original picture there.");
+  if (is === "attention") words.push("Some steps failed for good. Open one below, or choose a range of them, then retry it or keep the original picture there.");
   if (job.error && job.state !== "canceled") words.push(`${job.error} (${job.error_code})`);
   words.push(...warnings);
   node.hidden = words.length === 0;
@@ -115,7 +117,8 @@ function heard(kind, event) {
 startShell();
 const live = new Live({ refresh, stream: `${address}/events`, heard });
 const panel = startStepPanel(address, () => live.now());
-const strip = startStrip($("#strip"), (id) => panel.open(id));
+const range = startRange(address, () => live.now());
+const strip = startStrip($("#strip"), (id) => panel.open(id), range);
 const events = startEvents($("#events"), `${address}/events`, (id) => panel.open(id));
 const player = startPlayer($("#player"), address);
 live.start();

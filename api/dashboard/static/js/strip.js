@@ -1,16 +1,18 @@
 // All segments of a job, a cell each, stage by stage; thousands fit. A canvas each, driven like a
-// slider: arrow keys go from segment to segment, Enter opens. Each state has a mark of its own
-// besides its colour.
+// slider: arrow keys go from segment to segment, Enter opens. Where something can be done to a range
+// of them, the mouse draws one, Shift extends it, and so do two taps.
 
 import { $, h, keyed, setText } from "./dom.js";
 import { count } from "./format.js";
 import { badge, describe } from "./states.js";
+import { drawCell, tonesOf } from "./strip_cells.js";
 
 const FEW = 64; // so many share one row as wide cells
 const CELL = 12;
 const ROW = 20;
 
-export function startStrip(place, open) {
+/** range: what is chosen of the strip, see strip_range.js. */
+export function startStrip(place, open, range) {
   const rows = new Map(); // stage → Row
   let letters = {};
 
@@ -21,7 +23,7 @@ export function startStrip(place, open) {
       strip.stages,
       (stage) => stage.stage,
       (stage) => {
-        const row = new Row(stage.stage, open);
+        const row = new Row(stage.stage, open, range);
         rows.set(stage.stage, row);
         return row.node;
       },
@@ -31,6 +33,11 @@ export function startStrip(place, open) {
   }
 
   const redraw = () => rows.forEach((row) => row.draw(true));
+  range.onChange((stage) => {
+    redraw();
+    rows.get(stage)?.value();
+  });
+  range.onLeave((stage) => rows.get(stage)?.slider.focus());
   new ResizeObserver(redraw).observe(place);
   document.addEventListener("theme", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
@@ -47,20 +54,19 @@ function showLegend(strip) {
 }
 
 class Row {
-  constructor(stage, open) {
-    this.stage = stage;
-    this.open = open;
-    this.at = 0;
-    this.states = "";
+  constructor(stage, open, range) {
+    Object.assign(this, { stage, open, range, at: 0, states: "", pressed: null, isDrawn: false });
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.slider = h(
       "div",
       { role: "slider", tabindex: 0, "aria-label": `Segments of ${stage}`, "aria-valuemin": 1, on: { keydown: (event) => this.onKey(event), focus: () => this.tell(), blur: () => this.quiet() } },
       this.canvas,
     );
-    this.canvas.addEventListener("pointermove", (event) => this.onPointer(event));
+    this.canvas.addEventListener("pointerdown", (event) => this.onPress(event));
+    this.canvas.addEventListener("pointermove", (event) => this.onMove(event));
     this.canvas.addEventListener("pointerleave", () => this.quiet());
-    this.canvas.addEventListener("click", (event) => this.onPointer(event) && this.open(this.ids[this.at]));
+    for (const end of ["pointerup", "pointercancel"]) this.canvas.addEventListener(end, () => (this.pressed = null));
+    this.canvas.addEventListener("click", (event) => this.onClick(event));
     this.count = h("div", { class: "count" });
     this.node = h("div", { class: "strip-row" }, h("h3", {}, stage), this.slider, this.count);
   }
@@ -97,9 +103,17 @@ class Row {
     const ink = this.canvas.getContext("2d");
     ink.scale(scale, scale);
     const tones = tonesOf(this.node, this.letters);
+    const chosen = this.range.of(this.stage);
     for (let index = 0; index < this.states.length; index += 1) {
       const { x, y, w, height: tall } = this.cell(index);
-      drawCell(ink, this.states[index], tones, x, y, w, tall);
+      const isIn = chosen && index >= chosen.from && index <= chosen.to;
+      if (isIn) {
+        ink.fillStyle = tones.accent;
+        ink.fillRect(x - 1, y + tall - 2, w + 2, 4);
+      }
+      ink.globalAlpha = chosen && !isIn ? 0.3 : 1;
+      drawCell(ink, this.states[index], tones, x, y, w, isIn ? tall - 3 : tall);
+      ink.globalAlpha = 1;
     }
     this.mark(ink, tones.text);
   }
@@ -120,33 +134,81 @@ class Row {
     return { x, y, w: cellWidth - gap, height: cellHeight - 2 };
   }
 
-  onPointer(event) {
-    const { columns, cellWidth, cellHeight } = this.grid;
-    const column = Math.floor(event.offsetX / cellWidth);
-    const index = Math.floor(event.offsetY / cellHeight) * columns + column;
-    if (column >= columns || index >= this.states.length || index < 0) {
-      this.quiet();
-      return false;
+  /** The segment under a pointer, null beside them; a drag that left the strip means the nearest. */
+  under(event, isNearest = false) {
+    const { columns, cellWidth, cellHeight, rows } = this.grid;
+    let column = Math.floor(event.offsetX / cellWidth);
+    let row = Math.floor(event.offsetY / cellHeight);
+    if (isNearest) {
+      column = Math.min(columns - 1, Math.max(0, column));
+      row = Math.min(rows - 1, Math.max(0, row));
+      return Math.min(this.states.length - 1, row * columns + column);
     }
+    const index = row * columns + column;
+    return column < 0 || column >= columns || index < 0 || index >= this.states.length ? null : index;
+  }
+
+  onPress(event) {
+    this.isDrawn = false;
+    // A finger that moves scrolls the page; it chooses by taps.
+    if (event.button !== 0 || event.pointerType === "touch" || event.shiftKey || !this.range.takes(this.stage)) return;
+    this.pressed = this.under(event);
+    if (this.pressed !== null) this.canvas.setPointerCapture(event.pointerId);
+  }
+
+  onMove(event) {
+    const index = this.under(event, this.pressed !== null);
+    if (index === null) return this.quiet();
     this.isHovered = true;
     this.go(index);
-    return true;
+    if (this.pressed === null || (index === this.pressed && !this.isDrawn)) return;
+    this.isDrawn = true;
+    this.range.choose(this.stage, this.pressed, index);
+  }
+
+  onClick(event) {
+    const index = this.under(event);
+    if (this.isDrawn || index === null) return;
+    this.go(index);
+    if (this.range.takes(this.stage) && event.shiftKey) this.range.extend(this.stage, index);
+    else if (this.range.takes(this.stage) && this.range.isPicking()) this.range.pick(this.stage, index);
+    else {
+      this.range.start(this.stage, index);
+      this.open(this.ids[index]);
+    }
   }
 
   onKey(event) {
-    const columns = this.grid?.columns ?? 1;
-    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns === this.states.length ? 1 : columns, ArrowUp: columns === this.states.length ? -1 : -columns, PageDown: 10, PageUp: -10 };
-    if (event.key in steps) this.go(this.at + steps[event.key]);
-    else if (event.key === "Home") this.go(0);
-    else if (event.key === "End") this.go(this.states.length - 1);
-    else if (event.key === "Enter" || event.key === " ") this.open(this.ids[this.at]);
-    else return;
+    const { key, shiftKey } = event;
+    const to = this.goal(key);
+    if (to !== null && shiftKey && this.range.takes(this.stage)) {
+      this.range.extend(this.stage, to, this.at);
+      this.go(to);
+    } else if (to !== null) {
+      this.range.start(this.stage, to);
+      this.go(to);
+    } else if (key === "Enter" || key === " ") {
+      if (this.range.takes(this.stage) && this.range.isPicking()) this.range.pick(this.stage, this.at);
+      else if (this.range.of(this.stage)) this.range.enter();
+      else this.open(this.ids[this.at]);
+    } else return;
     event.preventDefault();
     event.stopPropagation();
   }
 
+  /** Where a key leads, null if nowhere. */
+  goal(key) {
+    const columns = this.grid?.columns ?? 1;
+    const isLine = columns === this.states.length;
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: isLine ? 1 : columns, ArrowUp: isLine ? -1 : -columns, PageDown: 10, PageUp: -10 };
+    const last = this.states.length - 1;
+    if (key === "Home") return 0;
+    if (key === "End") return last;
+    return key in steps ? Math.min(last, Math.max(0, this.at + steps[key])) : null;
+  }
+
   go(index) {
-    this.at = Math.min(this.states.length - 1, Math.max(0, index));
+    this.at = index;
     this.value();
     this.tell();
   }
@@ -170,58 +232,4 @@ class Row {
     this.isHovered = false;
     this.draw(true);
   }
-}
-
-/** Colours as the theme has them now, by letter. */
-function tonesOf(within, letters) {
-  const probe = h("span", { hidden: true });
-  within.append(probe);
-  const read = (tone) => {
-    probe.style.color = `var(--${tone})`;
-    return getComputedStyle(probe).color;
-  };
-  const tones = { text: read("text"), surface: read("surface"), line: read("muted") };
-  for (const [letter, state] of Object.entries(letters)) tones[letter] = read(describe(state).tone);
-  probe.remove();
-  return tones;
-}
-
-function drawCell(ink, letter, tones, x, y, w, height) {
-  const tone = tones[letter];
-  const middle = { x: x + w / 2, y: y + height / 2 };
-  const reach = Math.min(w, height) / 2 - 2;
-  ink.lineWidth = 1;
-  ink.strokeStyle = ink.fillStyle = tone;
-  if ("qwhx".includes(letter)) ink.strokeRect(x + 0.5, y + 0.5, w - 1, height - 1);
-  else ink.fillRect(x, y, w, height);
-  ink.strokeStyle = ink.fillStyle = "qwhx".includes(letter) ? tone : tones.surface;
-  ink.lineWidth = 1.5;
-  if (letter === "f") cross(ink, middle, reach * 0.8);
-  else if (letter === "x") line(ink, middle.x - reach, middle.y + reach, middle.x + reach, middle.y - reach);
-  else if (letter === "r") ink.fillRect(middle.x, y + 2, w / 2 - 2, height - 4);
-  else if (letter === "k") dot(ink, middle, Math.max(1.5, reach * 0.5));
-  else if (letter === "u") ink.fillRect(x + 2, y + height - 4, w - 4, 1.5);
-  else if (letter === "w") dot(ink, middle, Math.max(1.5, reach * 0.5));
-  else if (letter === "h") {
-    ink.fillRect(middle.x - 3, y + 4, 2, height - 8);
-    ink.fillRect(middle.x + 1, y + 4, 2, height - 8);
-  }
-}
-
-function line(ink, x1, y1, x2, y2) {
-  ink.beginPath();
-  ink.moveTo(x1, y1);
-  ink.lineTo(x2, y2);
-  ink.stroke();
-}
-
-function cross(ink, { x, y }, reach) {
-  line(ink, x - reach, y - reach, x + reach, y + reach);
-  line(ink, x - reach, y + reach, x + reach, y - reach);
-}
-
-function dot(ink, { x, y }, radius) {
-  ink.beginPath();
-  ink.arc(x, y, radius, 0, 2 * Math.PI);
-  ink.fill();
 }
