@@ -35,6 +35,7 @@ from api.routes import (
     steps,
     strips,
     uploads,
+    views,
     webhooks,
     workers,
 )
@@ -87,6 +88,7 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
         languages,
         farm,
         workers,
+        views,
         metrics,
         pages,
     ):

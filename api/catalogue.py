@@ -42,6 +42,14 @@ REFUSALS: Final[dict[str, Entry]] = {
     "key_not_found": Entry(
         404, "Your project has no such key that works.", "List them with GET /v2/keys."
     ),
+    "view_not_found": Entry(
+        404, "Your project has no such saved view.", "List them with GET /v2/views."
+    ),
+    "view_conflict": Entry(
+        409,
+        "The saved view cannot be as well as those there are.",
+        "Take another name, or change or delete the one there is.",
+    ),
     "step_not_found": Entry(
         404, "The generation has no such step.", "List them with GET /v2/generate/{id}/steps."
     ),

@@ -28,6 +28,7 @@ _TAGS: Final[dict[str, str]] = {
     "webhooks": "Being told of ends.",
     "keys": "Keys of a project.",
     "audit": "Who did what.",
+    "views": "Lists of generations that people gave names.",
     "farm": "How the farm is doing.",
     "lists": "What the farm offers, and what can go wrong.",
     "health": "For whoever watches over the process.",

@@ -117,6 +117,20 @@ def do_delete_endpoint(ask: Ask, world: World) -> httpx.Response:
     return ask("DELETE", f"/v2/webhooks/endpoints/{do_endpoint(ask, world).json()['id']}")
 
 
+def do_view(ask: Ask, world: World) -> httpx.Response:
+    count = world.hands.value("SELECT count(*) FROM saved_views")
+    return ask("POST", "/v2/views", json={"name": f"view {count}", "filter": {}})
+
+
+def do_change_view(ask: Ask, world: World) -> httpx.Response:
+    path = f"/v2/views/{do_view(ask, world).json()['id']}"
+    return ask("PATCH", path, json={"filter": {"show": "failed"}})
+
+
+def do_delete_view(ask: Ask, world: World) -> httpx.Response:
+    return ask("DELETE", f"/v2/views/{do_view(ask, world).json()['id']}")
+
+
 def do_sign_in(ask: Ask, world: World) -> httpx.Response:
     return ask("POST", "/dashboard/sign-in", json={"key": world.key("admin")})
 
@@ -177,6 +191,9 @@ CHANGES: dict[tuple[str, str], tuple[str, Callable[[Ask, World], httpx.Response]
         "webhook.replay",
         on_the_world("POST", "/v2/webhooks/deliveries/{delivery_id}/replay"),
     ),
+    ("POST", "/v2/views"): ("view.create", do_view),
+    ("PATCH", "/v2/views/{view_id}"): ("view.change", do_change_view),
+    ("DELETE", "/v2/views/{view_id}"): ("view.delete", do_delete_view),
     ("POST", "/dashboard/sign-in"): ("dashboard.sign_in", do_sign_in),
     ("POST", "/dashboard/sign-out"): ("dashboard.sign_out", do_sign_out),
     ("PATCH", "/v2/generate/{generation_id}"): (

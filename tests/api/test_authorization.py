@@ -143,7 +143,15 @@ def test_another_projects_asset_is_no_input(
 
 
 def _snapshot(world: World) -> list[Any]:
-    tables = ("jobs", "batches", "assets", "webhook_endpoints", "webhook_deliveries", "steps")
+    tables = (
+        "jobs",
+        "batches",
+        "assets",
+        "webhook_endpoints",
+        "webhook_deliveries",
+        "steps",
+        "saved_views",
+    )
     rows = []
     for table in tables:
         query = f"SELECT t::text FROM {table} t WHERE project_id = :project ORDER BY 1"  # noqa: S608

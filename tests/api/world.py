@@ -12,6 +12,7 @@ from infra.db.models import ApiKey, Batch
 from infra.db.orders import NewStep, StepResult
 from infra.db.projects import create_api_key, create_project
 from infra.db.session import Database
+from infra.db.views import create_view
 from infra.db.webhooks import create_endpoint, create_test_delivery
 from tests.infra.db.hands import Hands
 
@@ -86,12 +87,15 @@ def make_world(database: Database, name: str) -> World:
         endpoint = create_endpoint(session, world.project, ADDRESS)
         delivery = create_test_delivery(session, world.project, ADDRESS, {})
         key = create_api_key(session, world.project, "another")
+        view = create_view(session, world.project, "of this world", {"label": "season 1"})
+        assert view is not None
         session.flush()
         world.ids |= {
             "batch_id": str(batch.id),
             "endpoint_id": str(endpoint.id),
             "delivery_id": str(delivery.id),
             "key_id": str(key.id),
+            "view_id": str(view.id),
         }
     (row,) = world.hands.rows(
         "SELECT source_id FROM jobs WHERE id = :job", job=world.ids["generation_id"]

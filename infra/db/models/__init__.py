@@ -4,7 +4,7 @@ from infra.db.models.base import Base
 from infra.db.models.batches import Batch, BatchRow
 from infra.db.models.fleet import Bench, Figure, QueueSample, Turn, Worker
 from infra.db.models.jobs import Event, Job, JobBoxes, JobDialogue
-from infra.db.models.people import AuditEntry, SignIn
+from infra.db.models.people import AuditEntry, SavedView, SignIn
 from infra.db.models.projects import ApiKey, Asset, AssetUpload, Project
 from infra.db.models.steps import Artifact, Attempt, Step
 from infra.db.models.webhooks import (
@@ -32,6 +32,7 @@ __all__ = [
     "JobDialogue",
     "Project",
     "QueueSample",
+    "SavedView",
     "SignIn",
     "Step",
     "Turn",

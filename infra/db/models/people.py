@@ -1,9 +1,9 @@
-"""What people did, and who is signed in at the dashboard."""
+"""What people did, who is signed in at the dashboard, and what they look at there."""
 
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from infra.db.models.base import Base, Created, Facts, Id, Number
@@ -44,3 +44,19 @@ class SignIn(Base):
     )
     created_at: Mapped[Created]
     expires_at: Mapped[datetime]
+
+
+class SavedView(Base):
+    """A list of jobs somebody gave a name; all of the project see it.
+
+    ``filter`` has what of the list's filters is set, by the names they have in requests.
+    """
+
+    __tablename__ = "saved_views"
+    __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+    id: Mapped[Id]
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    filter: Mapped[Facts]
+    created_at: Mapped[Created]

@@ -8,6 +8,7 @@ import { makeRow, showRow } from "./job_row.js";
 import { Live } from "./live.js";
 import { startShell } from "./shell.js";
 import { stateOf } from "./states.js";
+import { startViews } from "./views.js";
 
 const SHOWS = [
   { name: "", word: "All", query: {}, states: null },
@@ -80,7 +81,7 @@ function offer(list, words) {
 async function countAll() {
   if (Date.now() - countedAt < 1000 * COUNTS_SECONDS) return;
   countedAt = Date.now();
-  const { data } = await get("/v2/farm");
+  const [{ data }] = await Promise.all([get("/v2/farm"), views.refresh()]);
   const total = Object.values(data.jobs).reduce((sum, some) => sum + some, 0);
   for (const chip of $("#shows").children) {
     const { states } = SHOWS.find((each) => each.name === chip.dataset.show);
@@ -117,6 +118,7 @@ function showFilters() {
     if (field !== document.activeElement) field.value = asked.get(word) ?? "";
   }
   $("#clear").hidden = !WORDS.some((word) => asked.get(word));
+  views.show();
 }
 
 let typing = null;
@@ -151,6 +153,10 @@ function heard(kind, event) {
 
 startShell();
 makeChips();
+const views = startViews({
+  current: () => Object.fromEntries(["show", ...WORDS].map((name) => [name, asked.get(name)]).filter(([, value]) => value)),
+  open: (filter) => ask(Object.fromEntries(["show", ...WORDS, "cursor"].map((name) => [name, filter[name] ?? ""]))),
+});
 showFilters();
 const live = new Live({ refresh, stream: "/v2/events?kind=generation", heard });
 const bulk = startBulk(() => live.now());
