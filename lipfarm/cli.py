@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ EXIT_TERMINATED = 143
 
 #: As a shell reports a process ended by SIGPIPE.
 EXIT_BROKEN_PIPE = 141
+
+_AFTER_DESTRUCTOR_SECONDS: Final = 0.1
 
 #: A bug of ours (EX_SOFTWARE of sysexits.h).
 EXIT_BUG = 70
@@ -83,6 +86,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with a documented status (docs/cli.md)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _raise_terminated)
+    if sys.unraisablehook is sys.__unraisablehook__:  # a debugger's or a test's stays
+        sys.unraisablehook = _send_again
     try:
         status = cli.main(arguments, standalone_mode=False)
     except click.exceptions.Abort:
@@ -138,6 +143,17 @@ def _fail_for_bug(error: Exception) -> int:
     message = f"a bug in lipfarm ({type(error).__name__}: {error})"
     hint = "; run with LIPFARM_DEBUG=1 for the details and please report it"
     return _fail("internal_error", message + hint, EXIT_BUG)
+
+
+def _send_again(dropped: "sys.UnraisableHookArgs") -> None:
+    """A signal that came while a destructor ran, where Python drops exceptions, comes again."""
+    number = {KeyboardInterrupt: signal.SIGINT, _Terminated: signal.SIGTERM}.get(dropped.exc_type)
+    if number is None:
+        sys.__unraisablehook__(dropped)
+        return
+    again = threading.Timer(_AFTER_DESTRUCTOR_SECONDS, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
 
 
 def _raise_terminated(_signal: int, _frame: FrameType | None) -> None:

@@ -315,6 +315,36 @@ def test_interrupted_run_leaves_nothing_but_what_it_can_continue(
     assert list(tmp_path.glob(".*/render-*")), "finished segments stay, to continue from"
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
+)
+def test_signal_that_comes_while_a_destructor_runs_is_not_lost(
+    sent: signal.Signals, status: int
+) -> None:
+    script = f"""
+import os, time
+from lipfarm import cli
+
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), {int(sent)})
+        time.sleep(1)  # the handler runs in here, and raises
+
+@cli.cli.command("die")
+def die():
+    Dying()
+    time.sleep(30)
+
+cli.Commands.get_command = lambda self, context, name: die
+cli.main(["die"])
+"""
+    ended = subprocess.run(  # noqa: TID251
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == status, ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_full_disk_is_one_clear_error(film: Path, dialogue: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
