@@ -85,9 +85,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with a documented status (docs/cli.md)."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    signal.signal(signal.SIGTERM, _raise_terminated)
-    if sys.unraisablehook is sys.__unraisablehook__:  # a debugger's or a test's stays
-        sys.unraisablehook = _send_again
+    _heed_signals()
     try:
         status = cli.main(arguments, standalone_mode=False)
     except click.exceptions.Abort:
@@ -143,6 +141,12 @@ def _fail_for_bug(error: Exception) -> int:
     message = f"a bug in lipfarm ({type(error).__name__}: {error})"
     hint = "; run with LIPFARM_DEBUG=1 for the details and please report it"
     return _fail("internal_error", message + hint, EXIT_BUG)
+
+
+def _heed_signals() -> None:
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    if sys.unraisablehook is sys.__unraisablehook__:  # a debugger's or a test's stays
+        sys.unraisablehook = _send_again
 
 
 def _send_again(dropped: "sys.UnraisableHookArgs") -> None:
