@@ -21,6 +21,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install  ## dub a two-shot film it builds itself; leaves out/demo.mp4 and out/demo.png
 	$(BIN)/python -m lipfarm.demo
 
+train: install  ## a network of your own: CLIPS=folder of people who talk, MINUTES=120; goes on after a kill
+	$(BIN)/lipfarm train prepare "$(or $(CLIPS),$(error say CLIPS=folder))" out/prepared
+	$(BIN)/lipfarm train run out/prepared --minutes $(or $(MINUTES),120) --output out/network.safetensors
+
 test: install  ## every test that fits in a quarter of an hour
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
@@ -52,4 +56,4 @@ bench: install  ## speed ratios in one run: the dub, claims, an empty farm, batc
 clean:  ## remove .venv, out and caches
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help install demo test test-slow check farm chaos fuzz bench clean
+.PHONY: help install demo train test test-slow check farm chaos fuzz bench clean

@@ -56,6 +56,7 @@ def prepare(*, clips: Path, folder: Path, detector: str, as_json: bool) -> None:
 @click.option("--width", type=int, default=4, help="Of the first layer; 16 as published.")
 @click.option("--device", default="auto", help="auto, cpu or cuda:N.")
 @click.option("--seed", type=click.IntRange(min=0), default=0)
+@click.option("--licence", help="What the clips allow the network to be used for, for its card.")
 def run(
     *,
     folder: Path,
@@ -65,15 +66,19 @@ def run(
     width: int,
     device: str,
     seed: int,
+    licence: str | None,
 ) -> None:
     """Train on the clips of FOLDER; the same command goes on after a kill.
 
     Leaves the checkpoint, a card (.md, .json) and a sheet of people held out (.png).
     """
-    from pipeline.training.running import Plan  # noqa: PLC0415 -- as above
+    from pipeline.training.cards import UNKNOWN_LICENCE  # noqa: PLC0415 -- as above
+    from pipeline.training.running import Plan  # noqa: PLC0415
     from pipeline.training.running import train as train_network  # noqa: PLC0415
 
-    plan = Plan(folder, output, width, 60 * minutes, samples, seed, device)
+    plan = Plan(
+        folder, output, width, 60 * minutes, samples, seed, device, licence or UNKNOWN_LICENCE
+    )
     train_network(plan, _say)
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pipeline.artifacts import sha256_of
 from pipeline.training.clips import Clip
@@ -35,9 +35,14 @@ On people held out:
 
 ## Use
 
-A network may be used as the clips allow that it was trained on. Whoever trained it knows their
-licence; clips published for research make a network for research and evaluation.
+For {licence}.
+
+A network may be used as the clips allow that it was trained on, and as the people in them do. Draw
+nobody's mouth without their consent, and say of a dub that it is one.
 """
+
+#: Whoever trained it knows better.
+UNKNOWN_LICENCE: Final = "whatever the clips it was trained on allow"
 
 
 def write_card(
@@ -46,6 +51,7 @@ def write_card(
     held_out: Sequence[Clip],
     facts: Mapping[str, Any],
     measures: Measures,
+    licence: str = UNKNOWN_LICENCE,
 ) -> None:
     """Write ``NAME.md`` and ``NAME.json`` beside a checkpoint.
 
@@ -54,6 +60,7 @@ def write_card(
         clips, held_out: it trained on, and was judged on.
         facts: of the run: ``width``, ``seed``, ``samples``, ``seconds``.
         measures: on those held out.
+        licence: what it may be used for.
     """
     digest = sha256_of(checkpoint)
     motion = "not measured" if measures.motion is None else f"{measures.motion:.1f}"
@@ -69,12 +76,14 @@ def write_card(
         samples=facts["samples"],
         minutes=facts["seconds"] / 60,
         seed=facts["seed"],
+        licence=licence,
         **{**measures.as_json(), "motion": motion},
     )
     checkpoint.with_suffix(".md").write_text(text)
     data = {
         "sha256": digest,
         "size": checkpoint.stat().st_size,
+        "licence": licence,
         "run": dict(facts),
         "clips": [clip.facts.digest for clip in clips],
         "held_out": [clip.facts.digest for clip in held_out],

@@ -43,6 +43,7 @@ class Clip:
     """A prepared clip; crops and mel stay on disk until they are read.
 
     Attributes:
+        folder: where it lies.
         facts: see :class:`ClipFacts`.
         crops: ``(n, CROP, CROP, 3)`` uint8 BGR.
         times: ``(n,)`` float64 seconds from the start of the sound.
@@ -52,6 +53,7 @@ class Clip:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.facts = read_facts(folder)
         self.crops: npt.NDArray[np.uint8] = np.load(folder / CROPS_FILE, mmap_mode="r")
         self.times: npt.NDArray[np.float64] = np.load(folder / TIMES_FILE)

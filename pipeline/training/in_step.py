@@ -12,10 +12,6 @@ from pipeline.training.mouths import correlation, relative_looks
 #: Frames looked at to either side.
 _REACH: Final = 15
 
-#: The mouth surely moves with the sound from this correlation on. Loudness says little of many who
-#: talk well in step, so below it nothing is proved.
-_SURE: Final = 0.25
-
 #: Another lag must correlate this well, and by so much better, before sound and picture count as
 #: strangers; speech is rhythmic, so that a lag of one syllable often does nearly as well.
 _STRANGE, _BETTER = 0.4, 0.3
@@ -37,11 +33,6 @@ class Agreement:
 
     correlation: float
     lag: int
-
-    @property
-    def is_sure(self) -> bool:
-        """The mouth moves with this sound."""
-        return self.correlation >= _SURE
 
 
 def agreement_of(clip: Clip) -> Agreement:

@@ -18,6 +18,9 @@ _SHOWN_WEIGHT: Final = 0.3
 #: Of gradients against levels: blur costs little in levels and much in gradients.
 _GRADIENT_WEIGHT: Final = 0.7
 
+#: Sides of the places within which edges are counted, in pixels.
+_EDGE_PLACES: Final = (4, 8)
+
 #: What the patch judge looks at: the half that is drawn, without the background at its sides.
 _JUDGED: Final = (slice(None), slice(None), slice(44, 96), slice(8, 88))
 
@@ -47,6 +50,33 @@ def picture_loss(drawn: Tensor, wanted: Tensor) -> Tensor:
 def shape_loss(drawn: Tensor, batch: Batch, shapes: MouthShapes) -> Tensor:
     """Squared error of the mouth's shape, in variances."""
     return shapes.difference(drawn, batch.wanted).pow(2).mean()
+
+
+def color_loss(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """How far colours are apart once all detail is gone: means of 12 × 12 pixels."""
+    return functional.avg_pool2d(drawn - wanted, 12).abs().mean()
+
+
+def edge_loss(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """How much more or less edge there is around each place; not whether it is the same edge.
+
+    Levels and gradients ask for the mean of all that could be there, and a mean is blurred. This
+    asks for as much detail as was filmed.
+    """
+    drawn, wanted = drawn[_JUDGED], wanted[_JUDGED]
+    lost = torch.stack(
+        [
+            (functional.avg_pool2d(_edges(drawn) - _edges(wanted), side, side // 2)).abs().mean()
+            for side in _EDGE_PLACES
+        ]
+    )
+    return lost.sum()
+
+
+def _edges(faces: Tensor) -> Tensor:
+    down = faces[:, :, 1:, :-1] - faces[:, :, :-1, :-1]
+    right = faces[:, :, :-1, 1:] - faces[:, :, :-1, :-1]
+    return (down.pow(2) + right.pow(2) + 1e-5).sqrt()
 
 
 class PatchJudge(nn.Module):
@@ -84,10 +114,10 @@ class PatchJudge(nn.Module):
             functional.relu(1 - self(filmed)[0]).mean() + functional.relu(1 + self(drawn)[0]).mean()
         )
 
-    def reproach(self, drawn: Tensor, filmed: Tensor) -> tuple[Tensor, Tensor]:
+    def reproach(self, drawn: Tensor, filmed: Tensor) -> dict[str, Tensor]:
         """What the network is told: the verdict, and how its layers saw both differently."""
         verdict, seen = self(drawn)
         with torch.no_grad():
             _, wanted = self(filmed)
         apart = [(a - b).abs().mean() for a, b in zip(seen, wanted, strict=True)]
-        return -verdict.mean(), torch.stack(apart).sum()
+        return {"verdict": -verdict.mean(), "seen": torch.stack(apart).sum()}

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -38,13 +38,12 @@ from pipeline.training.clips import (
     TIMES_FILE,
     Clip,
     ClipFacts,
-    read_facts,
     write_facts,
 )
 from pipeline.training.in_step import agreement_of
 
 #: Raised when what is written of a clip changes.
-VERSION: Final = 1
+VERSION: Final = 2
 
 REPORT_FILE: Final = "prepared.json"
 
@@ -61,7 +60,7 @@ LEAST_SPEECH: Final = 0.2
 LARGEST_LAG: Final = 4
 
 #: One person in so many is held out, at least two where there are six.
-HOLD_OUT_EVERY: Final = 9
+HOLD_OUT_EVERY: Final = 8
 
 _SEGMENT_SECONDS: Final = 30.0
 
@@ -98,18 +97,19 @@ def prepare_clips(
     if not files:
         raise UnusableMediaError(f"{folder}: holds no clip ({', '.join(sorted(ENDINGS))})")
     (out / "clips").mkdir(parents=True, exist_ok=True)
-    digests = {path: sha256_of(path) for path in files}
-    held_out = _choose_held_out(folder, digests)
-    verdicts = []
+    kept: dict[Path, Clip] = {}
+    reasons: dict[Path, str] = {}
     progress.start_stage("prepare", len(files))
-    for path, digest in digests.items():
-        person = _person(folder, path)
-        verdict = _prepare(path, digest, person, person in held_out, out, detector)
-        if verdict.reason:
-            progress.note(f"{path.name} is left out: {verdict.reason}")
-        verdicts.append(verdict)
+    for path in files:
+        try:
+            kept[path] = _prepare(path, _person(folder, path), out, detector)
+        except InputError as error:
+            reasons[path] = str(error).removeprefix(f"{path}: ")
+            progress.note(f"{path.name} is left out: {reasons[path]}")
         progress.advance(1)
     progress.finish_stage()
+    _hold_out(list(kept.values()))
+    verdicts = [_verdict(path, kept.get(path), reasons.get(path, "")) for path in files]
     _write_report(out, verdicts)
     if all(verdict.reason for verdict in verdicts):
         raise UnusableMediaError(f"{folder}: no clip of {len(files)} can be used; see {out}")
@@ -121,28 +121,40 @@ def _person(folder: Path, path: Path) -> str:
     return inside.parts[0] if len(inside.parts) > 1 else path.stem
 
 
-def _choose_held_out(folder: Path, digests: dict[Path, str]) -> set[str]:
-    """Persons by the least digest of their clips: the same ones wherever the files lie."""
+def _verdict(path: Path, clip: Clip | None, reason: str) -> Verdict:
+    facts = None if clip is None else clip.facts
+    return Verdict(
+        path.name,
+        0 if facts is None else facts.frames,
+        facts is not None and facts.held_out,
+        reason,
+    )
+
+
+def _hold_out(clips: list[Clip]) -> None:
+    """Choose who is never trained on, and write it down.
+
+    By the least digest of their clips, so that they are the same wherever the files lie.
+    """
     of_person: dict[str, str] = {}
-    for path, digest in digests.items():
-        person = _person(folder, path)
+    for clip in clips:
+        person, digest = clip.facts.person, clip.facts.digest
         of_person[person] = min(of_person.get(person, digest), digest)
     count = max(len(of_person) // HOLD_OUT_EVERY, 2 if len(of_person) >= 6 else 1)
-    return set(sorted(of_person, key=of_person.__getitem__)[:count])
+    held_out = set(sorted(of_person, key=of_person.__getitem__)[:count])
+    for clip in clips:
+        clip.facts = replace(clip.facts, held_out=clip.facts.person in held_out)
+        write_facts(clip.folder, clip.facts)
 
 
-def _prepare(
-    path: Path, digest: str, person: str, held_out: bool, out: Path, detector: DetectorChoice
-) -> Verdict:
+def _prepare(path: Path, person: str, out: Path, detector: DetectorChoice) -> Clip:
+    digest = sha256_of(path)
     kept = out / "clips" / f"{path.stem}-{digest[:12]}-{VERSION}"
     if not kept.is_dir():
-        try:
-            _make(path, digest, person, kept, detector)
-        except InputError as error:
-            return Verdict(path.name, 0, held_out, str(error).removeprefix(f"{path}: "))
-    facts = read_facts(kept)
-    write_facts(kept, ClipFacts(facts.name, digest, person, facts.frames, held_out))
-    return Verdict(path.name, facts.frames, held_out, "")
+        _make(path, digest, person, kept, detector)
+    clip = Clip(kept)
+    clip.facts = replace(clip.facts, person=person)
+    return clip
 
 
 def _make(path: Path, digest: str, person: str, kept: Path, detector: DetectorChoice) -> None:
@@ -163,9 +175,9 @@ def _require_together(clip: Clip) -> None:
     agreement = agreement_of(clip)
     if abs(agreement.lag) > LARGEST_LAG:
         raise UnusableMediaError(f"the mouth is {agreement.lag} frames behind the sound")
-    # Somebody who sings is no speech to the detector, and moves with the sound all the same.
-    if float((clip.speech > 0.5).mean()) < LEAST_SPEECH and not agreement.is_sure:
-        raise UnusableMediaError("nobody speaks in it, and the mouth does not move with the sound")
+    # Who sings or makes faces may keep time with the sound, but nothing is learned of speech there.
+    if float((clip.speech > 0.5).mean()) < LEAST_SPEECH:
+        raise UnusableMediaError("nobody speaks in it")
 
 
 def _write_faces(path: Path, folder: Path, detector: DetectorChoice) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 from pipeline.errors import CheckpointError, ParameterError, UnusableMediaError
 from pipeline.networks.inference import choose_device
 from pipeline.networks.wav2lip import MAX_WIDTH
-from pipeline.training.cards import write_card
+from pipeline.training.cards import UNKNOWN_LICENCE, write_card
 from pipeline.training.clips import Clip
 from pipeline.training.measuring import Measures, draw_rows, measure, network_of
 from pipeline.training.mouths import MouthShapes
@@ -34,9 +34,9 @@ _SAY_SECONDS: Final = 15.0
 _HEARING_STEPS: Final = 50
 
 #: Sound is learned by heart soon after it is understood: looks without a better one end it.
-_HEARING_PATIENCE: Final = 6
+_HEARING_PATIENCE: Final = 8
 
-#: Looks in a row that were each worse than the best before a run ends early.
+#: Looks in a row at mouths that stood no truer than the best before a run ends early.
 _PATIENCE: Final = 8
 
 #: Of each phase's last loss in what is said.
@@ -56,6 +56,7 @@ class Plan:
             such end.
         seed: of everything that is drawn.
         device: ``auto``, ``cpu`` or ``cuda:N``.
+        licence: what the clips allow a network to be used for, for its card.
     """
 
     clips: Path
@@ -65,6 +66,7 @@ class Plan:
     samples: int | None = None
     seed: int = 0
     device: str = "auto"
+    licence: str = UNKNOWN_LICENCE
 
     def __post_init__(self) -> None:
         if not 1 <= self.width <= MAX_WIDTH:
@@ -90,7 +92,7 @@ class Standing:
     seconds: float = 0.0
     best_hearing: float = 0.0
     stale_looks: int = 0
-    best_error: float = float("inf")
+    best_shape: float = -1.0
     losses: dict[str, float] = field(default_factory=dict)
 
     def passed(self, plan: Plan) -> float:
@@ -187,7 +189,7 @@ class _Run:
             self._learner.begin_drawing(self._hearing)
         standing = self._standing
         standing.phase, standing.step, standing.stale_looks = phase, 0, 0
-        standing.losses, standing.best_error = {}, float("inf")
+        standing.losses, standing.best_shape = {}, -1.0
         self._say(f"{phase}: begins after {standing.samples} samples")
         self._save()
 
@@ -201,8 +203,9 @@ class _Run:
         self._say(describe(measures))
         self._log({"measures": measures.as_json()})
         standing = self._standing
-        is_better = measures.right < standing.best_error
-        standing.best_error = min(standing.best_error, measures.right)
+        # Not the error: more detail costs some, and is wanted.
+        is_better = measures.shape > standing.best_shape
+        standing.best_shape = max(standing.best_shape, measures.shape)
         standing.stale_looks = 0 if is_better else standing.stale_looks + 1
         return standing.phase == PHASES[-1] and standing.stale_looks >= _PATIENCE
 
@@ -214,7 +217,8 @@ class _Run:
         sheet = self._plan.output.with_suffix(".png")
         write_sheet(draw_rows(network, self._held_out, self._shapes), sheet)
         facts = asdict(self._standing) | {"width": self._plan.width, "seed": self._plan.seed}
-        write_card(self._plan.output, self._clips, self._held_out, facts, measures)
+        licence = self._plan.licence
+        write_card(self._plan.output, self._clips, self._held_out, facts, measures, licence)
         self._say(f"{self._plan.output}: {describe(measures)}")
         return measures
 
