@@ -7,10 +7,11 @@ from sqlalchemy.orm import Session
 
 from api.eta import seconds_left
 from api.farm import ADDRESS_SECONDS, Farm
+from api.prices import gpu_cost
 from api.times import wire_time
 from infra.db.models import Job, Step
 from infra.db.progress import JobProgress, progress_of
-from infra.db.speeds import StageSpeed, speeds_of
+from infra.db.speeds import StageSpeed, gpu_seconds, speeds_of
 from infra.db.states import JOB_ENDS, JobState, Stage
 from infra.wire import STATUS_OF, wire_code
 
@@ -46,7 +47,7 @@ def _generation(
     progress: JobProgress,
     speeds: dict[Stage, StageSpeed],
 ) -> dict[str, Any]:
-    completed = job.state == "completed"
+    completed, gpu = job.state == "completed", gpu_seconds(speeds)
     return {
         "id": str(job.id),
         "createdAt": wire_time(job.created_at),
@@ -76,6 +77,8 @@ def _generation(
         "startedAt": wire_time(job.started_at),
         "finishedAt": wire_time(job.finished_at),
         "stages": {stage: _stage_summary(speed) for stage, speed in speeds.items()},
+        "gpuSeconds": round(gpu, 3),
+        "gpuCost": gpu_cost(farm, gpu),
         "report": summary_of(job.report),
     }
 
@@ -170,6 +173,7 @@ def _stage_summary(speed: StageSpeed) -> dict[str, Any]:
         "reused": speed.reused,
         "keptOriginal": speed.kept,
         "workerSeconds": round(speed.seconds, 3),
+        "lostSeconds": round(speed.lost_seconds, 3),
     }
 
 

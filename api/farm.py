@@ -11,6 +11,7 @@ from api.errors import RefusedError
 from api.event_hub import EventHub
 from api.limits import Limit, Limits
 from api.recently import Recently
+from api.repeating import enter_caller
 from api.same_origin import is_safe, is_same_origin
 from infra.db.projects import Caller, authenticate
 from infra.db.session import Database
@@ -22,6 +23,8 @@ Scope = Literal["read", "submit", "admin"]
 
 #: How old an answer may be that many dashboards ask for.
 SHARED_SECONDS: Final = 3.0
+_SLOW_SECONDS: Final = 30.0
+
 #: How long a signed address is given out again; it works for so much longer.
 ADDRESS_SECONDS: Final = 600.0
 
@@ -47,6 +50,7 @@ class Farm:
 
     Attributes:
         recently: answers that many ask for and that may be some seconds old.
+        slowly: the same of what takes long to count, for half a minute.
         addresses: of objects, signed; signing one takes as long as reading ten rows.
     """
 
@@ -56,6 +60,7 @@ class Farm:
     limits: Limits
     events: EventHub
     recently: Recently = field(default_factory=lambda: Recently(SHARED_SECONDS))
+    slowly: Recently = field(default_factory=lambda: Recently(_SLOW_SECONDS))
     addresses: Recently = field(default_factory=lambda: Recently(ADDRESS_SECONDS, 5000))
 
 
@@ -131,6 +136,7 @@ def _allow(scope: Scope) -> Callable[[Caller], Caller]:
     def caller(known: Annotated[Caller, Depends(_counted)]) -> Caller:
         if not allows(known, scope):
             raise RefusedError("forbidden", f"the API key lacks the scope {scope}")
+        enter_caller(known.project_id)
         return known
 
     return caller

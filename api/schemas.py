@@ -78,6 +78,8 @@ class Generation(TypedDict):
     startedAt: Time | None
     finishedAt: Time | None
     stages: dict[str, dict[str, Any]]
+    gpuSeconds: Annotated[float, Field(ge=0)]
+    gpuCost: float | None
     report: dict[str, Any] | None
 
 

@@ -7,10 +7,12 @@ from sqlalchemy.orm import Session
 
 from api.batches.submitting import MOST_SHOWN, Checked
 from api.farm import Farm
+from api.prices import gpu_cost
 from api.times import wire_time
 from infra.db.batch_rows import refused_rows
 from infra.db.batches import jobs_by_state
 from infra.db.models import Batch
+from infra.db.speeds import gpu_seconds_of_batch
 from infra.db.states import JOB_ENDS, JobState
 
 #: How long the address of a result works.
@@ -44,7 +46,12 @@ def batch_answer(session: Session, farm: Farm, batch: Batch) -> dict[str, Any]:
     """One batch as it stands, and the first of its refused rows."""
     (answer,) = batches(session, farm, [batch])
     refused = refused_rows(session, batch.id, MOST_SHOWN) if batch.refused_rows else []
-    return answer | {"errors": _errors(refused)}
+    gpu = farm.slowly.get(("gpu", batch.id), lambda: gpu_seconds_of_batch(session, batch.id))
+    return answer | {
+        "gpuSeconds": round(gpu, 3),
+        "gpuCost": gpu_cost(farm, gpu),
+        "errors": _errors(refused),
+    }
 
 
 def validated(found: Checked) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { $, ask, h, icon, keyed, setText, toast } from "./dom.js";
-import { count, moment, percent, shortId } from "./format.js";
+import { cost, count, duration, moment, percent, shortId } from "./format.js";
 import { Live } from "./live.js";
 import { mistakes } from "./mistakes.js";
 import { maySubmit, startShell, subject } from "./shell.js";
@@ -35,7 +35,8 @@ function showHead(batch) {
   setText(progress.previousElementSibling.firstElementChild, percent(batch.progress));
   $("#trouble").hidden = !batch.error;
   setText($("#trouble"), batch.error ? `${batch.error} (${batch.error_code})` : "");
-  const facts = { Rows: count(sums.total_generations), Completed: count(sums.success_count), Failed: count(sums.failed_count), Pending: count(sums.pending_count), Refused: count(batch.refusedRows), Ordered: moment(batch.created_at), Finished: moment(batch.finishedAt) };
+  const facts = { Rows: count(sums.total_generations), Completed: count(sums.success_count), Failed: count(sums.failed_count), Pending: count(sums.pending_count), Refused: count(batch.refusedRows), Ordered: moment(batch.created_at), Finished: moment(batch.finishedAt), "GPU time": duration(batch.gpuSeconds) };
+  if (batch.gpuCost !== null) facts["Cost of the GPU"] = cost(batch.gpuCost);
   keyed($("#facts"), Object.entries(facts), ([name]) => name, ([name]) => h("div", {}, h("dt", {}, name), h("dd")), (node, [, value]) => setText(node.lastElementChild, value));
   showActions(batch);
   $("#mistakes-card").hidden = !batch.errors.length;

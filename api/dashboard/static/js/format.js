@@ -39,6 +39,14 @@ const momentFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", t
 export const clock = (iso) => (iso ? clockFormat.format(new Date(iso)) : "–");
 export const moment = (iso) => (iso ? momentFormat.format(new Date(iso)) : "–");
 
+const moneyFormat = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+
+/** In the farm's own money, whatever it is; null where it was told no price. */
+export function cost(amount) {
+  if (amount === null || amount === undefined) return null;
+  return amount > 0 && amount < 0.01 ? "< 0.01" : moneyFormat.format(amount);
+}
+
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
 export function bytes(count) {

@@ -5,7 +5,7 @@ import { showActions } from "./job_actions.js";
 import { showDownloads } from "./downloads.js";
 import { startEvents } from "./event_list.js";
 import { $, h, say, setAttribute, setText } from "./dom.js";
-import { age, duration, frameRate, moment, percent, setAge } from "./format.js";
+import { age, cost, duration, frameRate, moment, percent, setAge } from "./format.js";
 import { nameOf, networkOf } from "./job_row.js";
 import { showLanes } from "./lanes.js";
 import { Live } from "./live.js";
@@ -80,8 +80,12 @@ function showFacts() {
   fact("Labels", job.labels.join(", ") || "–");
   fact("Ordered", age(job.createdAt), (node) => setAge(node, job.createdAt));
   fact("Started", job.startedAt ? moment(job.startedAt) : "–");
-  fact(job.finishedAt ? "Finished" : "Took so far", job.finishedAt ? moment(job.finishedAt) : "–");
+  fact("Finished", job.finishedAt ? moment(job.finishedAt) : "–");
   fact("Worker time", duration(Object.values(job.stages).reduce((sum, stage) => sum + stage.workerSeconds, 0)));
+  fact("GPU time", duration(job.gpuSeconds));
+  const lost = Object.values(job.stages).reduce((sum, stage) => sum + (stage.lostSeconds ?? 0), 0);
+  if (lost >= 1) fact("Lost in failed attempts", duration(lost));
+  if (job.gpuCost !== null) fact("Cost of the GPU", cost(job.gpuCost));
   if (report?.timings?.render?.frames_per_second) fact("Render", frameRate(report.timings.render.frames_per_second));
 }
 

@@ -1,7 +1,7 @@
 // One job as a row of the list.
 
 import { h, setAttribute, setText } from "./dom.js";
-import { age, percent, roughly, setAge, shortId } from "./format.js";
+import { age, cost, duration, percent, roughly, setAge, shortId } from "./format.js";
 import { badge, bar, describe, setBadge, setBar, stateOf } from "./states.js";
 
 export function makeRow(job, bulk) {
@@ -14,6 +14,7 @@ export function makeRow(job, bulk) {
     h("td", { class: "lang" }),
     h("td", { class: "stage" }, h("div", { class: "stage-line" }, badge("queued"), h("span", { class: "muted" })), bar(`Progress of ${nameOf(job)}`, { stages: true })),
     h("td", { class: "number more eta nowrap" }),
+    h("td", { class: "number gpu nowrap" }, h("div"), h("div", { class: "muted" })),
     h("td", { class: "number priority" }),
     h("td", { class: "number more age nowrap" }, age(job.createdAt)),
     h("td", { class: "network" }),
@@ -21,7 +22,7 @@ export function makeRow(job, bulk) {
 }
 
 export function showRow(row, job) {
-  const [choice, name, language, stage, eta, priority, ordered, network] = row.children;
+  const [choice, name, language, stage, eta, gpu, priority, ordered, network] = row.children;
   setAttribute(row, "data-selected", choice.firstElementChild.checked);
   setText(name.firstElementChild, nameOf(job));
   showUnder(name.lastElementChild, job);
@@ -32,6 +33,8 @@ export function showRow(row, job) {
   setText(stage.querySelector(".stage-line > .muted"), doing + percent(job.progress));
   setBar(stage.lastElementChild, job.progress, describe(state).tone);
   setText(eta, job.eta === null || ["paused", "attention"].includes(state) ? "–" : roughly(job.eta));
+  setText(gpu.firstElementChild, job.gpuSeconds ? duration(job.gpuSeconds) : "–");
+  setText(gpu.lastElementChild, job.gpuSeconds ? (cost(job.gpuCost) ?? "") : "");
   setText(priority, job.priority);
   setAge(ordered.firstElementChild, job.createdAt);
   setText(network, networkOf(job));
