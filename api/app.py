@@ -15,6 +15,7 @@ from api.farm import Farm
 from api.limits import Limits
 from api.metrics import FarmCollector
 from api.openapi import install_document
+from api.repeating import Repeats
 from api.routes import (
     actions,
     assets,
@@ -63,6 +64,7 @@ def create_app(settings: Settings, database: Database, store: ObjectStore) -> Fa
     )
     app.state.farm = Farm(settings, database, store, Limits(settings.redis_url), EventHub(database))
     install_error_answers(app)
+    app.add_middleware(Repeats, database=database)
     app.add_middleware(EntityTags)
     app.add_middleware(Edge)
     app.state.metrics = _registry(app, settings, database)

@@ -8,14 +8,15 @@ from pydantic import TypeAdapter
 
 from api import schemas
 from api.catalogue import REFUSALS
+from api.repeating import ORDERS, is_repeatable
 
 _DESCRIPTION: Final = """
 Lip-sync dubbing on your own farm. Existing lip-sync clients speak the addresses under `/v2` that
 they know; everything else is this farm's own.
 
 Send your project's key as `x-api-key`. Every refusal has the same shape, with a code that
-`GET /v2/errors` explains. With an `Idempotency-Key` a request that orders something can be sent
-again without harm.
+`GET /v2/errors` explains. With an `Idempotency-Key` any `POST` can be sent again without harm: it
+is done once, and answered as before, with `200` where the first answer was `201`.
 """
 
 _TAGS: Final[dict[str, str]] = {
@@ -70,13 +71,11 @@ _ALSO: Final[dict[tuple[str, str], dict[str, str]]] = {
     ("get", "/readyz"): {"503": "Not fit for work."},
 }
 
-_REPEATABLE: Final = {"/v2/generate", "/v2/generate/languages", "/v2/batch"}
-
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same order sent again with the same key is ordered once.",
+    "description": "The same request sent again with the same key is done once.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"},
 }
 
@@ -120,7 +119,7 @@ def _complete(path: str, method: str, operation: dict[str, Any], shapes: dict[st
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             parameter["schema"] = _NUMBER if parameter["name"] == "step_id" else _ID
-    if method == "post" and path in _REPEATABLE:
+    if method == "post" and (path in ORDERS or is_repeatable("POST", path)):
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     answers = operation["responses"]
     answers.pop("422", None)
@@ -128,6 +127,8 @@ def _complete(path: str, method: str, operation: dict[str, Any], shapes: dict[st
     for status in statuses.split():
         answer = answers.setdefault(status, {"description": "The same as before."})
         answer["content"] = {"application/json": {"schema": _schema(shape, shapes)}}
+    if method == "post" and "201" in answers and is_repeatable("POST", path):
+        answers.setdefault("200", {**answers["201"], "description": "The same as before."})
     for status, text in _ALSO.get((method, path), {}).items():
         answers[status] = {"description": text}
     for code in _refusals(path, method, operation):

@@ -24,6 +24,7 @@ from api.multipart import read_form
 from api.orders import parse_id, refuse_large
 from api.output_names import safe_name
 from api.paging import CURSOR_HEADER
+from api.repeating import enter_form
 from api.s3_places import allowed_to, verify_places
 from api.uploads import Upload, Uploads
 from infra.db.asset_lists import count_assets, list_assets
@@ -72,6 +73,7 @@ async def _read_file(request: Request, farm: Farm, files: Uploads) -> Upload:
         await run_in_threadpool(files.discard)
         raise
     (upload,) = form.files.values()
+    enter_form(upload.kind, upload.name, upload.sha256)
     return upload
 
 
@@ -112,7 +114,7 @@ def create_asset(
         return JSONResponse(_enter(farm, caller, what.kind, what), 201)
     except ServiceUnavailableError:
         raise  # it may be committed
-    except InfraError:
+    except (RefusedError, InfraError):
         arrived.files.discard()
         raise
 

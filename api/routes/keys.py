@@ -10,6 +10,7 @@ from api.auditing import note
 from api.errors import RefusedError
 from api.farm import Administrator, FarmHere, Scope
 from api.orders import parse_id
+from api.repeating import conceal
 from api.times import wire_time
 from infra.db.keys import GRACE, get_api_key, list_api_keys, revoke_api_key, rotate_api_key
 from infra.db.models import ApiKey
@@ -59,7 +60,7 @@ def list_keys(caller: Administrator, farm: FarmHere) -> list[dict[str, Any]]:
 
 @router.post("/v2/keys", status_code=201)
 def create_key(asked: KeyRequest, caller: Administrator, farm: FarmHere) -> dict[str, Any]:
-    """Make a key. ``key`` is in this answer and nowhere else."""
+    """Make a key. ``key`` is in this answer and nowhere else: asked again, it is left out."""
     with farm.database.transaction() as session:
         made = create_api_key(
             session,
@@ -70,6 +71,7 @@ def create_key(asked: KeyRequest, caller: Administrator, farm: FarmHere) -> dict
         )
         note(session, caller, "key.create", made.id, name=asked.name, scope=asked.scope)
         key = session.get_one(ApiKey, made.id)
+        conceal("key")
         return {**_answer(key, caller.key_id), "key": made.secret}
 
 
@@ -104,6 +106,7 @@ def rotate_key(
             raise RefusedError("key_not_found") from None
         note(session, caller, "key.rotate", number, new=str(made.id), graceHours=asked.graceHours)
         key = session.get_one(ApiKey, made.id)
+        conceal("key")
         return {**_answer(key, caller.key_id), "key": made.secret}
 
 

@@ -6,6 +6,7 @@ from infra.db.models.fleet import Bench, Figure, QueueSample, Turn, Worker
 from infra.db.models.jobs import Event, Job, JobBoxes, JobDialogue
 from infra.db.models.people import AuditEntry, SavedView, SignIn
 from infra.db.models.projects import ApiKey, Asset, AssetUpload, Project
+from infra.db.models.repeats import KeptAnswer
 from infra.db.models.steps import Artifact, Attempt, Step
 from infra.db.models.webhooks import (
     WebhookAttempt,
@@ -30,6 +31,7 @@ __all__ = [
     "Job",
     "JobBoxes",
     "JobDialogue",
+    "KeptAnswer",
     "Project",
     "QueueSample",
     "SavedView",
