@@ -77,6 +77,7 @@ JOB_MOVES: Final[frozenset[tuple[JobState, JobState]]] = frozenset(
         *((state, "canceled") for state in _LIVE),
         *((state, "failed") for state in _LIVE),
         ("preparing", "rejected"),  # the inputs cannot be dubbed
+        ("tracking", "rejected"),  # no face is where the order says one is
         ("failed", "preparing"),  # a person retries what failed
         ("failed", "tracking"),
         ("failed", "stitching"),

@@ -71,7 +71,8 @@ def job_state_after(stage: Stage, kind: FailureKind) -> JobState | None:
     """What a failed step makes of its job; None where the job goes on and needs attention."""
     if stage in {"detect", "render"}:
         return None
-    return "rejected" if stage == "prepare" and kind == "content" else "failed"
+    # What is wrong with an order shows when its inputs are read, and when its faces are chosen.
+    return "rejected" if stage in {"prepare", "track"} and kind == "content" else "failed"
 
 
 def _delay(earlier: int) -> float:

@@ -2,9 +2,12 @@
 
 import pytest
 
+from infra.db.control import retry_job
 from infra.db.failures import lose_step
 from infra.db.orders import FailureKind
 from infra.db.verdicts import History, judge
+from infra.errors import IllegalMoveError
+from pipeline.errors import FaceChoiceError
 from tests.infra.db.hands import Hands, result_of
 
 
@@ -39,12 +42,23 @@ def test_content_that_cannot_be_dubbed_rejects_the_job(hands: Hands) -> None:
     assert found.finished_at is not None
 
 
-@pytest.mark.parametrize("stage", ["track", "stitch"])
-def test_a_whole_job_step_that_failed_fails_the_job(hands: Hands, stage: str) -> None:
+def test_a_face_that_is_not_where_the_order_says_rejects_the_job(hands: Hands) -> None:
     worker = hands.worker()
     job = hands.job(hands.project())
-    hands.reach(worker, job, stage)
-    hands.fail(hands.must_claim(worker, "stitch" if stage == "stitch" else "cpu"), "content")
+    hands.reach(worker, job, "track")
+    hands.fail(hands.must_claim(worker, "cpu"), "content", FaceChoiceError.code)
+    found = hands.get(job)
+    assert (found.state, found.error_code) == ("rejected", FaceChoiceError.code)
+    assert found.finished_at is not None
+    with pytest.raises(IllegalMoveError), hands.database.transaction() as session:
+        retry_job(session, found.project_id, job)
+
+
+def test_a_stitch_that_failed_fails_the_job(hands: Hands) -> None:
+    worker = hands.worker()
+    job = hands.job(hands.project())
+    hands.reach(worker, job, "stitch")
+    hands.fail(hands.must_claim(worker, "stitch"), "content")
     assert hands.state(job) == "failed"
 
 
