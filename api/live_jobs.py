@@ -11,7 +11,8 @@ from infra.db.quotas import has_more_live_jobs
 def check_live_jobs(session: Session, farm: Farm, caller: Caller) -> None:
     """Nothing, while the project has no more than it may; call it where jobs were just entered.
 
-    A batch of a file is asked once, before its first row, for it is taken as a whole.
+    A batch of a file is asked before its first row and with every chunk of them: what was entered
+    before the limit stays, and the same file sent again goes on there.
 
     Raises:
         RefusedError: it has; raised within the transaction, it undoes what was entered.

@@ -1,8 +1,8 @@
 """Reading a batch in: checked as a whole where that is wanted, then entered chunk by chunk.
 
 The reading happens within the request, so its answer tells all. When it breaks off (the API dies,
-the client gives up), the same file sent again with the same ``Idempotency-Key`` is read on from
-the last chunk that was committed.
+the client gives up, the project may have no more unfinished jobs), the same file sent again with
+the same ``Idempotency-Key`` is read on from the last chunk that was committed.
 """
 
 import itertools
@@ -84,7 +84,8 @@ def submit_batch(farm: Farm, caller: Caller, order: BatchOrder) -> tuple[Batch, 
 
     Raises:
         RefusedError: as :func:`check_batch`, if the batch is to be taken as a whole; its key was
-            another one's; or it was canceled meanwhile.
+            another one's; it was canceled meanwhile; or the project has too many unfinished jobs,
+            and the rows up to there are entered.
     """
     kind, records = _open(order)
     new = _new_batch(order, kind)
@@ -120,6 +121,7 @@ def _enter(farm: Farm, caller: Caller, batch_id: UUID, rows: list[Row]) -> None:
         done = last_row(session, batch_id)
         if rest := [row for row in rows if row.number > done]:
             enter_rows(session, batch, rest, allowed_to(farm, caller))
+            check_live_jobs(session, farm, caller)
 
 
 def _open(order: BatchOrder) -> tuple[BatchKind, Iterator[Record]]:

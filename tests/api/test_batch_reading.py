@@ -11,6 +11,7 @@ from sqlalchemy import text
 from api.batches import canceling, submitting
 from infra.batch_results import close_ended_batches
 from infra.db.garbage import keys_that_count
+from infra.db.projects import get_project
 from infra.db.session import Database
 from infra.errors import ServiceUnavailableError
 from tests.api.manifests import (
@@ -60,6 +61,34 @@ def test_a_batch_read_half_is_read_on(client, database, monkeypatch):
     assert (batch["id"], batch["rows"], batch["status"]) == (half["id"], 7, "JOBS_CREATED")
     assert [row["title"] for row in results(client, batch)] == [f"film-{n}" for n in range(7)]
     assert jobs_of(database, batch) == 7
+
+
+def test_a_batch_stops_at_the_limit_of_unfinished_jobs_and_goes_on_later(
+    url, make_key, database, monkeypatch
+):
+    monkeypatch.setattr("api.batches.submitting.CHUNK_ROWS", 2)
+    file, key = catalogue(*(title(f"film-{number}", "fra") for number in range(7))), "limited"
+    with httpx.Client(base_url=url, headers={"x-api-key": make_key("limited")}) as client:
+        _limit(database, "limited", 5)
+        refused = send(client, file, "films.csv", key)
+        assert (refused.status_code, refused.json()["error_code"]) == (
+            429,
+            "concurrency_limit_reached",
+        )
+        assert refused.headers["retry-after"]
+        (half,) = client.get("/v2/batch").json()
+        assert (half["status"], half["rows"], jobs_of(database, half)) == ("PENDING", 4, 4)
+        assert send(client, file, "films.csv", key).status_code == 429
+        assert jobs_of(database, half) == 4
+        jobs = [job["id"] for job in client.get("/v2/generations").json()]
+        client.post("/v2/generations/actions", json={"action": "cancel", "ids": jobs})
+        batch = accepted(send(client, file, "films.csv", key))
+        assert (batch["id"], batch["rows"], jobs_of(database, batch)) == (half["id"], 7, 7)
+
+
+def _limit(database: Database, project: str, live_jobs: int) -> None:
+    with database.transaction() as session:
+        get_project(session, project).live_jobs = live_jobs
 
 
 def test_a_batch_is_the_project_s_own(client, stranger):
