@@ -4,21 +4,23 @@ import contextlib
 import functools
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, get_args
 
 import click
 import httpx
 
-from lipfarm.choices import RATE, Integers
+from lipfarm.choices import FACE_POINT, FILM_RANGE, RATE, Integers
 from lipfarm.farm_client import FarmClient, farm_options
 from lipfarm.generation_commands import follow, show
+from lipfarm.timeline_file import read_segments
 from lipfarm.upload_display import ShowUpload, show_uploads
 from lipfarm.uploading import PARTS_FROM_BYTES, upload_file
 from pipeline.errors import UnreadableMediaError
-from pipeline.options import Blend, FaceChoice, KeepAudio, SyncMode
+from pipeline.options import Blend, FaceChoice, FacePoint, FilmRange, KeepAudio, SyncMode
 
 
 def _choice(kind: object) -> click.Choice[str]:
@@ -27,7 +29,12 @@ def _choice(kind: object) -> click.Choice[str]:
 
 @click.command()
 @click.option("--video", required=True, metavar="FILE|URL", help="Film, or its address.")
-@click.option("--audio", required=True, metavar="FILE|URL", help="Dialogue, or its address.")
+@click.option("--audio", metavar="FILE|URL", help="Dialogue, or its address.")
+@click.option(
+    "--timeline",
+    type=click.Path(path_type=Path),
+    help="JSON: parts of the film, each with its dialogue, instead of --audio.",
+)
 @click.option("--network", type=click.Choice(["auto", "wav2lip", "draft"]), default="auto")
 @click.option(
     "--sync-mode",
@@ -36,6 +43,19 @@ def _choice(kind: object) -> click.Choice[str]:
 )
 @click.option("--faces", type=_choice(FaceChoice), help="Who is dubbed.")
 @click.option("--box", type=Integers("X1,Y1,X2,Y2"), help="Where the face is; no detection.")
+@click.option(
+    "--face",
+    "chosen",
+    type=FACE_POINT,
+    multiple=True,
+    help="Dub this face alone in its shot; a farm takes one.",
+)
+@click.option(
+    "--keep-original",
+    type=FILM_RANGE,
+    multiple=True,
+    help="Seconds whose picture stays as it is; may be repeated.",
+)
 @click.option("--pads", type=Integers("T,B,L,R"), help="Pixels added around each face.")
 @click.option("--blend", type=_choice(Blend))
 @click.option("--mel-offset-ms", type=float, help="Shift of the sound; + is later.")
@@ -56,7 +76,10 @@ def submit(
     *,
     client: FarmClient,
     video: str,
-    audio: str,
+    audio: str | None,
+    timeline: Path | None,
+    chosen: tuple[FacePoint, ...],
+    keep_original: tuple[FilmRange, ...],
     network: str,
     name: str | None,
     labels: tuple[str, ...],
@@ -69,15 +92,21 @@ def submit(
     """Order a dub from a farm; prints the job's id."""
     order = {
         "model": network,
-        "options": _given(options),
+        "options": _given(options) | _chosen(chosen) | _kept(keep_original),
         "name": name,
         "labels": list(labels) or None,
         "outputFileName": output_name,
         "priority": priority,
     }
-    inputs = {"video": video, "audio": audio}
+    inputs, dialogues = {"video": video}, dict[str, str]()
+    if audio is not None and timeline is None:
+        inputs["audio"] = audio
+    elif timeline is not None and audio is None:
+        order["segments"], dialogues = _read_timeline(timeline)
+    else:
+        raise click.UsageError("Give either --audio or --timeline.")
     with show_uploads(as_json=as_json) as show_upload:
-        generation = send_order(client, _given(order), inputs, show_upload)
+        generation = send_order(client, _given(order), inputs, show_upload, dialogues)
     if not wait:
         if as_json:
             show(generation, as_json=True)
@@ -90,7 +119,11 @@ def submit(
 
 
 def send_order(
-    client: FarmClient, order: dict[str, Any], inputs: dict[str, str], show_upload: ShowUpload
+    client: FarmClient,
+    order: dict[str, Any],
+    inputs: dict[str, str],
+    show_upload: ShowUpload,
+    dialogues: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Order a dub; tried again while the farm is away, and yet ordered once.
 
@@ -99,6 +132,7 @@ def send_order(
         order: fields of the request.
         inputs: file or URL, as ``video`` and ``audio``.
         show_upload: told the name and size of each large file, which goes in parts.
+        dialogues: file or URL of each that the order's segments name.
 
     Raises:
         UnreadableMediaError: a file cannot be read.
@@ -107,8 +141,11 @@ def send_order(
     paths = {kind: Path(place) for kind, place in inputs.items() if kind not in urls}
     for kind, path in paths.items():
         _require_file(kind, path)
+    for place in dialogues.values():
+        if "://" not in place:
+            _require_file("audio", Path(place))
     # The key and the network are wrong before a film was sent, not after.
-    if paths:
+    if paths or dialogues:
         client.get("/v2/models")
     named = [{"type": kind, "url": url} for kind, url in urls.items()]
     large = [kind for kind, path in paths.items() if path.stat().st_size >= PARTS_FROM_BYTES]
@@ -116,6 +153,8 @@ def send_order(
         path = paths.pop(kind)
         asset = upload_file(client, kind, path, functools.partial(show_upload, path.name))
         named.append({"type": kind, "assetId": asset})
+    for name, place in dialogues.items():
+        named.append({"type": "audio", "refId": name} | _placed(client, place, show_upload))
     order = order | {"input": named}
     headers = {"Idempotency-Key": uuid.uuid4().hex}
     if not paths:
@@ -128,6 +167,14 @@ def send_order(
         sent = client.send(lambda http: _upload(http, fields, paths, headers))
     generation: dict[str, Any] = sent
     return generation
+
+
+def _placed(client: FarmClient, place: str, show_upload: ShowUpload) -> dict[str, str]:
+    if "://" in place:
+        return {"url": place}
+    path = Path(place)
+    start = functools.partial(show_upload, path.name)
+    return {"assetId": upload_file(client, "audio", path, start)}
 
 
 def _upload(
@@ -143,6 +190,28 @@ def _opened(paths: dict[str, Path]) -> Iterator[dict[str, tuple[str, IO[bytes]]]
         yield {
             kind: (path.name, stack.enter_context(path.open("rb"))) for kind, path in paths.items()
         }
+
+
+def _read_timeline(path: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Segments, and where each sound they name is: an address, or a file beside the timeline."""
+    segments, names = read_segments(path)
+    return segments, {name: name if "://" in name else str(path.parent / name) for name in names}
+
+
+def _chosen(points: tuple[FacePoint, ...]) -> dict[str, Any]:
+    if not points:
+        return {}
+    if len(points) > 1:
+        raise click.UsageError("A farm takes one --face.")
+    (point,) = points
+    speaker = {"frame_number": point.frame, "coordinates": [point.x, point.y]}
+    return {"active_speaker_detection": speaker}
+
+
+def _kept(ranges: tuple[FilmRange, ...]) -> dict[str, Any]:
+    if not ranges:
+        return {}
+    return {"keep_original": [[float(each.start), float(each.end)] for each in ranges]}
 
 
 def _require_file(kind: str, path: Path) -> None:

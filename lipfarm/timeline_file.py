@@ -1,5 +1,6 @@
 """A timeline as JSON: the ``segments`` of an order, with sound files in place of inputs."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,17 +44,8 @@ def read_timeline(path: Path) -> tuple[tuple[Clip, ...], tuple[Path, ...]]:
         UnreadableMediaError: there is no such file.
         TimelineError: it is no timeline.
     """
-    try:
-        segments = _SEGMENTS.validate_json(path.read_bytes())
-    except OSError as error:
-        raise UnreadableMediaError(f"{path}: {error.strerror}") from error
-    except ValidationError as error:
-        mistake: Any = error.errors()[0]
-        where = ".".join(str(part) for part in mistake["loc"])
-        raise TimelineError(f"{path}: {where}: {mistake['msg']}") from None
-    if not segments:
-        raise TimelineError(f"{path}: holds no segment")
-    names = list(dict.fromkeys(segment.audioInput.refId for segment in segments))
+    segments = _checked(path, _read(path))
+    names = _names(segments)
     clips = tuple(
         Clip(
             segment.startTime,
@@ -65,3 +57,39 @@ def read_timeline(path: Path) -> tuple[tuple[Clip, ...], tuple[Path, ...]]:
         for segment in segments
     )
     return clips, tuple(path.parent / name for name in names)
+
+
+def read_segments(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The same timeline as an order's ``segments``, word for word, and the names in it.
+
+    Raises:
+        UnreadableMediaError: there is no such file.
+        TimelineError: it is no timeline.
+    """
+    content = _read(path)
+    names = _names(_checked(path, content))
+    segments: list[dict[str, Any]] = json.loads(content)
+    return segments, names
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadableMediaError(f"{path}: {error.strerror}") from error
+
+
+def _checked(path: Path, content: bytes) -> list[_Segment]:
+    try:
+        segments = _SEGMENTS.validate_json(content)
+    except ValidationError as error:
+        mistake: Any = error.errors()[0]
+        where = ".".join(str(part) for part in mistake["loc"])
+        raise TimelineError(f"{path}: {where}: {mistake['msg']}") from None
+    if not segments:
+        raise TimelineError(f"{path}: holds no segment")
+    return segments
+
+
+def _names(segments: list[_Segment]) -> list[str]:
+    return list(dict.fromkeys(segment.audioInput.refId for segment in segments))

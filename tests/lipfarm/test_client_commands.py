@@ -99,6 +99,45 @@ def test_submit_takes_addresses_too(lipfarm):
     assert json.loads(lipfarm("status", job, "--json").stdout)["outputName"] == "f.mov"
 
 
+def test_submit_takes_a_face_and_parts_that_stay_as_they_are(lipfarm, inputs):
+    options = ("--face", "48:640,210", "--keep-original", "1-2.5", "--keep-original", "12.345-20")
+    job = submitted(lipfarm, *inputs, *options)
+    shown = json.loads(lipfarm("status", job, "--json").stdout)["options"]
+    speaker = shown["active_speaker_detection"]
+    assert (speaker["frame_number"], speaker["coordinates"]) == (48, [640, 210])
+    assert shown["keep_original"] == [[1, 2.5], [12.345, 20]]
+    two = lipfarm("submit", *inputs, "--face", "1:2,3", "--face", "4:5,6")
+    assert (two.exit_code, "one --face" in two.output) == (2, True)
+
+
+def test_submit_takes_a_timeline_with_sounds_beside_it(lipfarm, inputs, tmp_path, database):  # noqa: F811
+    video, film, _, fra = inputs
+    timeline = tmp_path / "timeline.json"
+    heard = ((1, 2.345, Path(fra).name), (4, 5, "https://m.example/b.wav"))
+    segments = [
+        {"startTime": start, "endTime": end, "audioInput": {"refId": name}}
+        for start, end, name in heard
+    ]
+    timeline.write_text(json.dumps(segments))
+    job = submitted(lipfarm, video, film, "--timeline", timeline)
+    shown = json.loads(lipfarm("status", job, "--json").stdout)
+    assert [(s["startTime"], s["endTime"]) for s in shown["segments"]] == [(1, 2.345), (4, 5)]
+    with database.transaction() as session:
+        names = session.scalars(
+            text(
+                "SELECT a.name FROM jobs j JOIN assets a ON a.id = j.dialogue_id WHERE j.id = :job"
+            ),
+            {"job": job},
+        )
+        assert list(names) == ["fra.wav"]
+    both = lipfarm("submit", *inputs, "--timeline", timeline)
+    assert "either --audio or --timeline" in both.output
+    missing = segments[:1]
+    missing[0]["audioInput"] = {"refId": "none.wav"}
+    timeline.write_text(json.dumps(missing))
+    assert "no such file" in str(lipfarm("submit", video, film, "--timeline", timeline).exception)
+
+
 def test_what_the_farm_refuses_is_said_in_its_words(lipfarm, inputs):
     done = lipfarm("submit", *inputs, "--preset", "hasty")
     assert isinstance(done.exception, RequestRefusedError)
