@@ -90,7 +90,7 @@ def submit(
     **options: Any,
 ) -> None:
     """Order a dub from a farm; prints the job's id."""
-    order = {
+    order: dict[str, Any] = {
         "model": network,
         "options": _given(options) | _chosen(chosen) | _kept(keep_original),
         "name": name,
