@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from api import schemas
+from api import farm_schemas, schemas
 from api.catalogue import REFUSALS
 from api.repeating import ORDERS, is_repeatable
 
@@ -64,6 +64,7 @@ _OK: Final[dict[tuple[str, str], tuple[str, Any]]] = {
         ("post", f"/v2/generate/{{generation_id}}/{action}"): ("200", schemas.Generation)
         for action in ("cancel", "pause", "resume", "retry", "priority")
     },
+    **farm_schemas.OK,
 }
 
 #: What else an address answers.
@@ -126,7 +127,8 @@ def _complete(path: str, method: str, operation: dict[str, Any], shapes: dict[st
     statuses, shape = _OK.get((method, path), ("", None))
     for status in statuses.split():
         answer = answers.setdefault(status, {"description": "The same as before."})
-        answer["content"] = {"application/json": {"schema": _schema(shape, shapes)}}
+        described = {"schema": _schema(shape, shapes)}
+        answer["content"] = answer.get("content", {}) | {"application/json": described}
     if method == "post" and "201" in answers and is_repeatable("POST", path):
         answers.setdefault("200", {**answers["201"], "description": "The same as before."})
     for status, text in _ALSO.get((method, path), {}).items():

@@ -1,0 +1,383 @@
+"""What is answered of the farm, of keys, messages and the log, as the OpenAPI document has it."""
+
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
+
+from api.schemas import Batch, Id, Step, Time, Url
+from infra.db.states import JobState, Stage
+
+
+class Key(TypedDict):
+    """A key of the project, by what tells it from others."""
+
+    id: Id
+    name: str
+    prefix: str
+    scopes: list[str]
+    createdAt: Time
+    expiresAt: Time | None
+    revokedAt: Time | None
+    lastUsedAt: Time | None
+    isOwn: bool
+
+
+class NewKey(Key, total=False):
+    """A key just made; ``key`` is told once."""
+
+    key: str
+
+
+class Endpoint(TypedDict):
+    """An address that is told of all of the project's jobs."""
+
+    id: Id
+    url: Url
+    events: list[str]
+    description: str | None
+    createdAt: Time
+    disabledAt: Time | None
+
+
+class FormerSecret(TypedDict):
+    """A secret that messages are signed with for a while yet."""
+
+    createdAt: Time
+    expiresAt: Time | None
+
+
+class Secret(TypedDict):
+    """What messages are signed with."""
+
+    secret: str
+    createdAt: Time
+    former: list[FormerSecret]
+
+
+class Delivery(TypedDict):
+    """A message to one address."""
+
+    id: Id
+    createdAt: Time
+    event: str
+    generationId: Id | None
+    batchId: Id | None
+    endpointId: Id | None
+    url: str
+    state: Literal["pending", "delivered", "failed"]
+    attempts: int
+    nextAttemptAt: Time | None
+    deliveredAt: Time | None
+    lastStatus: int | None
+    lastError: str | None
+
+
+class DeliveryAttempt(TypedDict):
+    """One try to deliver a message."""
+
+    number: int
+    at: Time
+    status: int | None
+    error: str | None
+    milliseconds: int | None
+
+
+class DeliveryDetail(Delivery):
+    """A message, what it says, and every try."""
+
+    payload: Any
+    attemptList: list[DeliveryAttempt]
+
+
+class DeliveryPage(TypedDict):
+    """A page of messages."""
+
+    items: list[Delivery]
+    nextCursor: str | None
+
+
+class AuditEntry(TypedDict):
+    """Who did what."""
+
+    id: str
+    at: Time
+    actor: str
+    keyId: Id | None
+    action: str
+    objectKind: str
+    objectId: str | None
+    detail: dict[str, Any]
+    requestId: str | None
+    address: str | None
+
+
+class AuditPage(TypedDict):
+    """A page of the log."""
+
+    items: list[AuditEntry]
+    nextCursor: str | None
+
+
+class Queue(TypedDict):
+    """How a queue stands."""
+
+    queue: str
+    ready: int
+    waiting: int
+    running: int
+    workers: int
+    queuedSeconds: float | None
+    oldestReadyAt: Time | None
+
+
+class Speed(TypedDict):
+    """What one worker does in a second."""
+
+    unit: Literal["frame", "step"]
+    perSecond: float
+
+
+class StuckJob(TypedDict):
+    """A generation that does not get on."""
+
+    id: Id
+    name: str | None
+    state: JobState
+    language: str | None
+    since: Time | None
+
+
+class FarmStanding(TypedDict):
+    """How the farm stands."""
+
+    sampledAt: Time | None
+    queues: list[Queue]
+    workers: dict[str, int]
+    speeds: dict[str, Speed]
+    jobs: dict[str, int]
+    attention: int
+    stuckMinutes: float
+    stuck: list[StuckJob]
+
+
+class Bucket(TypedDict):
+    """A stretch of time of one queue."""
+
+    at: Time
+    ready: float
+    waiting: float
+    running: float
+    workers: float
+    queuedSeconds: float
+    frames: int
+    steps: int
+    framesPerSecond: float
+
+
+class Samples(TypedDict):
+    """How the queues went."""
+
+    bucketSeconds: float
+    queues: dict[str, list[Bucket]]
+
+
+class WorkersStep(TypedDict):
+    """A step a worker has in hand; of another project's, not whose."""
+
+    generationId: Id | None
+    generationName: str | None
+    stepId: str | None
+    stage: Stage
+    segmentIndex: int | None
+    attempt: int
+    frames: int
+    framesDone: int
+    framesPerSecond: float | None
+    startedAt: Time | None
+
+
+class WorkersBench(TypedDict):
+    """A stage of a generation that a worker leaves to others."""
+
+    generationId: Id
+    generationName: str | None
+    stage: Stage
+    at: Time
+
+
+class Worker(TypedDict):
+    """A worker of the farm; there are more fields about its machine."""
+
+    id: Id
+    name: str
+    state: str
+    queues: list[str]
+    slots: int
+    startedAt: Time
+    heartbeatAt: Time
+    freeBytes: int | None
+    failedJobs: int
+    steps: list[WorkersStep]
+    benched: list[WorkersBench]
+
+
+class Estimate(TypedDict):
+    """What a generation will take."""
+
+    estimatedFrameCount: int
+    estimatedGenerationCost: float
+    seconds: float
+    frameRate: float
+    estimatedSeconds: float
+    estimatedGpuSeconds: float
+    stages: dict[str, float]
+    basis: Literal["measured", "assumed"]
+    pricePerHour: float
+
+
+class StageStrip(TypedDict):
+    """All steps of a stage, a letter and a size for each."""
+
+    stage: Stage
+    ids: list[int]
+    sizes: list[int]
+    states: str
+    frames: int
+    framesDone: int
+    startedAt: Time | None
+    finishedAt: Time | None
+
+
+class RunningStep(TypedDict):
+    """A step somebody works on."""
+
+    id: int
+    frames: int
+    framesDone: int
+    attempt: int
+    startedAt: Time | None
+    worker: str | None
+
+
+class Strip(TypedDict):
+    """All steps of a generation."""
+
+    id: Id
+    letters: dict[str, str]
+    frameRate: float | None
+    stages: list[StageStrip]
+    running: list[RunningStep]
+
+
+class Attempt(TypedDict):
+    """Who tried a step, and how it ended."""
+
+    number: int
+    worker: str | None
+    startedAt: Time | None
+    endedAt: Time | None
+    outcome: str | None
+    framesDone: int | None
+    errorClass: str | None
+    error_code: str | None
+    error: str | None
+    logTail: str | None
+
+
+class Attempts(TypedDict):
+    """A step and its attempts."""
+
+    step: Step
+    attempts: list[Attempt]
+
+
+class Event(TypedDict):
+    """Something that happened."""
+
+    id: str
+    kind: str
+    at: Time
+    generationId: Id
+    stepId: str | None
+    data: dict[str, Any]
+
+
+class EventPage(TypedDict):
+    """A page of events."""
+
+    items: list[Event]
+    nextCursor: str | None
+
+
+class MatrixCell(TypedDict):
+    """A title in one language."""
+
+    row: int
+    request_id: str | None
+    id: Id | None
+    state: str
+    attention: bool
+    error_code: str | None
+
+
+class MatrixTitle(TypedDict):
+    """A title, its languages, and these counted by state."""
+
+    title: str
+    cells: dict[str, list[MatrixCell]]
+    states: dict[str, int]
+
+
+class Matrix(TypedDict):
+    """Titles × languages of a batch."""
+
+    id: Id
+    languages: list[str]
+    titles: list[MatrixTitle]
+    states: dict[str, int]
+    refusedRows: int
+    nextCursor: str | None
+
+
+class Alive(TypedDict):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Ready(TypedDict):
+    """Whether the process can do its work, and what of it answers."""
+
+    status: Literal["ok", "unavailable"]
+    database: Literal["ok", "unavailable"]
+    bucket: Literal["ok", "unavailable"]
+    redis: Literal["ok", "unavailable"]
+
+
+#: What more addresses answer, as :mod:`api.openapi` has it.
+OK: dict[tuple[str, str], tuple[str, Any]] = {
+    ("get", "/v2/keys"): ("200", list[Key]),
+    ("post", "/v2/keys"): ("201 200", NewKey),
+    ("post", "/v2/keys/{key_id}/rotate"): ("201 200", NewKey),
+    ("get", "/v2/webhooks/endpoints"): ("200", list[Endpoint]),
+    ("post", "/v2/webhooks/endpoints"): ("201 200", Endpoint),
+    ("post", "/v2/webhooks/test"): ("202", Delivery),
+    ("get", "/v2/webhooks/secret"): ("200", Secret),
+    ("post", "/v2/webhooks/secret/rotate"): ("201 200", Secret),
+    ("get", "/v2/webhooks/deliveries"): ("200", DeliveryPage),
+    ("get", "/v2/webhooks/deliveries/{delivery_id}"): ("200", DeliveryDetail),
+    ("post", "/v2/webhooks/deliveries/{delivery_id}/replay"): ("202", Delivery),
+    ("get", "/v2/audit"): ("200", AuditPage),
+    ("get", "/v2/farm"): ("200", FarmStanding),
+    ("get", "/v2/farm/samples"): ("200", Samples),
+    ("get", "/v2/workers"): ("200", list[Worker]),
+    ("post", "/v2/analyze/cost"): ("200", list[Estimate]),
+    ("get", "/v2/generate/{generation_id}/strip"): ("200", Strip),
+    ("get", "/v2/generate/{generation_id}/steps/{step_id}/attempts"): ("200", Attempts),
+    ("get", "/v2/generate/{generation_id}/events"): ("200", EventPage),
+    ("get", "/v2/events"): ("200", EventPage),
+    ("get", "/v2/batch"): ("200", list[Batch]),
+    ("get", "/v2/batch/{batch_id}/matrix"): ("200", Matrix),
+    ("get", "/healthz"): ("200", Alive),
+    ("get", "/readyz"): ("200", Ready),
+}

@@ -1,0 +1,43 @@
+"""What addresses answer has the shape that the OpenAPI document tells of."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import TypeAdapter
+
+from api.openapi import _OK
+from infra.db.session import Database
+from tests.api.world import World, make_world
+
+#: Of a thing that no world has: an upload under way.
+_UNMADE = {"/v2/assets/uploads/{upload_id}"}
+
+
+@pytest.fixture(scope="module")
+def world(database: Database) -> World:
+    return make_world(database, "studio")
+
+
+@pytest.fixture(scope="module")
+def client(url: str, world: World) -> Iterator[httpx.Client]:
+    headers = {"x-api-key": world.key("admin")}
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        pytest.param(path, shape, id=path)
+        for (method, path), (_, shape) in _OK.items()
+        if method == "get" and path not in _UNMADE
+    ],
+)
+def test_an_answer_has_the_shape_it_is_said_to_have(
+    client: httpx.Client, world: World, path: str, shape: Any
+) -> None:
+    answer = client.get(world.path(path), params={"format": "json"} if "events" in path else {})
+    assert answer.status_code == 200, answer.text
+    TypeAdapter(shape).validate_python(answer.json())
