@@ -3,11 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
 import structlog
 import uvicorn
+from sqlalchemy import text
 
 from api.app import create_app
 from infra.db.projects import create_api_key, create_project
@@ -17,6 +19,12 @@ from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 
 MEBIBYTE = 1 << 20
+
+#: Of an order; nothing fetches it.
+INPUT = [
+    {"type": "video", "url": "https://media.example/film.mov"},
+    {"type": "audio", "url": "https://media.example/dub.wav"},
+]
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +102,17 @@ def stranger(url: str, make_key: Callable[..., str]) -> Iterator[httpx.Client]:
         base_url=url, headers={"x-api-key": make_key("theirs")}, timeout=60
     ) as client:
         yield client
+
+
+@pytest.fixture
+def order(client: httpx.Client, database: Database) -> Callable[..., str]:
+    """Makes generations in a farm that has no other, and gives their ids."""
+    with database.transaction() as session:
+        session.execute(text("DELETE FROM jobs"))
+
+    def make(**fields: Any) -> str:
+        answer = client.post("/v2/generate", json={"model": "draft", "input": INPUT, **fields})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    return make

@@ -5,12 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.api.conftest import INPUT
 from tests.infra.db.hands import Hands
-
-INPUT = [
-    {"type": "video", "url": "https://media.example/film.mov"},
-    {"type": "audio", "url": "https://media.example/dub.wav"},
-]
 
 
 @pytest.fixture
@@ -19,16 +15,6 @@ def hands(database) -> Hands:
     hands = Hands(database)
     hands.run("DELETE FROM jobs")
     return hands
-
-
-@pytest.fixture
-def order(client, hands):
-    def make(**fields: Any) -> str:
-        answer = client.post("/v2/generate", json={"model": "draft", "input": INPUT, **fields})
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
-
-    return make
 
 
 @pytest.fixture

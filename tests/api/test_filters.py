@@ -6,25 +6,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-INPUT = [
-    {"type": "video", "url": "https://media.example/film.mov"},
-    {"type": "audio", "url": "https://media.example/dub.wav"},
-]
-
-
-@pytest.fixture
-def order(client, database):
-    """Makes generations of a project that has no other."""
-    with database.transaction() as session:
-        session.execute(text("DELETE FROM jobs"))
-
-    def make(**fields: Any) -> str:
-        answer = client.post("/v2/generate", json={"model": "draft", "input": INPUT, **fields})
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
-
-    return make
-
 
 @pytest.fixture
 def find(client):

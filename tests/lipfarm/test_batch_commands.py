@@ -8,11 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from infra.batch_results import close_ended_batches
 from lipfarm import batch_commands
-from lipfarm.cli import cli
 from lipfarm.farm_client import JobNotCompletedError, RequestRefusedError
 from pipeline.errors import UnreadableMediaError
 from tests.api.conftest import (  # noqa: F401 -- fixtures
@@ -26,16 +25,6 @@ from tests.api.conftest import (  # noqa: F401 -- fixtures
 from tests.api.manifests import catalogue, jsonl, line, title
 
 Lipfarm = Callable[..., Result]
-
-
-@pytest.fixture
-def lipfarm(url: str, make_key: Callable[..., str]) -> Lipfarm:  # noqa: F811
-    environment = {"LIPFARM_URL": url, "LIPFARM_API_KEY": make_key("ours")}
-
-    def run(*arguments: object) -> Result:
-        return CliRunner().invoke(cli, [str(word) for word in arguments], env=environment)
-
-    return run
 
 
 @pytest.fixture

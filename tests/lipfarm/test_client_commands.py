@@ -6,14 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from sqlalchemy import text
 
 from infra.db.session import Database
 from infra.errors import ObjectDamagedError, SettingsError
 from infra.storage.objects import ObjectStore
 from lipfarm import farm_client
-from lipfarm.cli import cli
 from lipfarm.farm_client import (
     FarmClient,
     FarmUnreachableError,
@@ -34,16 +33,6 @@ OUTPUT = b"dubbed" * 100_000
 WAY = ("preparing", "detecting", "tracking", "rendering", "stitching", "completed")
 
 Lipfarm = Callable[..., Result]
-
-
-@pytest.fixture
-def lipfarm(url: str, make_key: Callable[..., str]) -> Lipfarm:  # noqa: F811
-    environment = {"LIPFARM_URL": url, "LIPFARM_API_KEY": make_key("ours")}
-
-    def run(*arguments: object) -> Result:
-        return CliRunner().invoke(cli, [str(word) for word in arguments], env=environment)
-
-    return run
 
 
 @pytest.fixture
