@@ -26,7 +26,7 @@ train: install  ## a network of your own: CLIPS=folder of people who talk, MINUT
 	$(BIN)/lipfarm train run out/prepared --minutes $(or $(MINUTES),120) --output out/network.safetensors
 
 test: install  ## every test that fits in a quarter of an hour
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 20 -m "not slow"
 
 test-slow: install  ## the long ones too: drift over 15 minutes, memory over 10
 	$(BIN)/python -m pytest -m slow
@@ -46,8 +46,9 @@ chaos: install  ## every fault at every crash point; SEEDS=3 for more; takes a w
 fuzz: install  ## at least 5,000 requests made up from the OpenAPI document
 	$(BIN)/python -m pytest -q -m slow --timeout 3000 tests/api/test_fuzz.py
 
-bench: install  ## speed ratios in one run: the dub, claims, an empty farm, batches, dashboards
+bench: install  ## speed ratios in one run: the dub, the network that comes along, claims, an empty farm, batches, dashboards
 	$(BIN)/python -m bench.speed
+	$(BIN)/python -m bench.shipped
 	$(BIN)/python -m bench.claims
 	$(BIN)/python -m bench.farm empty
 	$(BIN)/python -m bench.batch

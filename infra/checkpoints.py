@@ -50,6 +50,10 @@ class Licence:
 
 #: The code is open, the weights are not: LRS2, which they were trained on, allows research only.
 RESEARCH_ONLY = Licence("research, non-commercial (trained on LRS2)", commercial_use=False)
+#: Whoever filmed the clips published them for research.
+RESEARCH_CLIPS = Licence(
+    "evaluation and research (trained on public research clips)", commercial_use=False
+)
 MIT = Licence("MIT", commercial_use=True)
 
 #: Where weights lie that come with lipfarm.
@@ -115,6 +119,16 @@ REGISTRY: Mapping[str, Checkpoint] = MappingProxyType(
                     f"{_HUGGING_FACE}/rippertnt/wav2lip/resolve/main/checkpoints/wav2lip_gan.pth",
                     f"{_EASY_WAV2LIP}/Wav2Lip_GAN.pth",
                 ),
+            ),
+            Checkpoint(
+                name="lipfarm-small",
+                file_name="lipfarm-small.safetensors",
+                purpose="lip sync, comes with lipfarm, fast on a CPU",
+                size=4_601_542,
+                sha256="07adc7a8c5898ebe0f15828cbff539759853b94de3bddb388624e806f4129086",
+                licence=RESEARCH_CLIPS,
+                mirrors=(),
+                shipped=True,
             ),
             Checkpoint(
                 name="yunet",

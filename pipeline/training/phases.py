@@ -34,7 +34,7 @@ _WARMING_STEPS: Final = 200
 #: Samples of a step.
 BATCHES: Final[dict[Phase, int]] = {"hear": 128, "draw": 32, "speak": 32}
 
-_HEAR_RATE, _DRAW_RATE, _JUDGE_RATE = 2e-3, 1.5e-3, 4e-4
+_HEAR_RATE, _DRAW_RATE, _JUDGE_RATE = 2e-3, 1.5e-3, 1e-3
 
 #: Components that tell most of a mouth; sound says little of the others.
 _LARGEST: Final = 6
@@ -53,10 +53,10 @@ _DETAIL_STEPS: Final = 400
 #: What each of them has to say to a drawn pixel, as a part of what the loss of truth says. Their
 #: losses have no common measure, and drift as the judge learns; their gradients have one. Source:
 #: the adaptive weight of Esser et al., CVPR 2021.
-_DETAIL_SHARES: Final = {"verdict": 0.35, "seen": 0.35, "edges": 0.35}
+_DETAIL_SHARES: Final = {"verdict": 0.8, "seen": 0.35, "edges": 0.65}
 
 #: Of the averaged weights, which are what is kept.
-_AVERAGE: Final = 0.999
+_AVERAGE: Final = 0.99
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def test_what_comes_with_lipfarm_needs_no_pull_and_no_folder(shipped, folder):
 
 
 def test_published_weights_are_preferred_to_shipped_ones(shipped):
-    assert checkpoints.preferred() == ("wav2lip_gan", "wav2lip", "ours")
+    assert checkpoints.preferred() == ("wav2lip_gan", "wav2lip", "lipfarm-small", "ours")
 
 
 def test_a_damaged_shipped_file_asks_for_a_new_installation(shipped):
@@ -141,7 +141,9 @@ def test_the_registered_yunet_is_the_real_one(models: Path):
 
 
 def test_an_unknown_name_lists_the_known(folder):
-    with pytest.raises(UnknownCheckpointError, match=r"'nope'.*wav2lip, wav2lip_gan, yunet"):
+    with pytest.raises(
+        UnknownCheckpointError, match=r"'nope'.*wav2lip, wav2lip_gan, lipfarm-small, yunet"
+    ):
         checkpoints.installed("nope")
 
 

@@ -1,0 +1,52 @@
+"""What the network that comes with lipfarm costs, as ratios in one run.
+
+- alone, against the published width, both at the precision ``auto`` picks, in turn; one call at a
+  time on all cores, and a call on each core;
+- a whole dub with it against real time, at 576 × 768.
+
+Needs the folder of real footage beside the checkout (``../shared/clips``).
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.speed import CLIPS, Alone, dub, make_checkpoint, seconds_of_work, time_alternately
+from infra.checkpoints import REGISTRY
+from pipeline.networks.build import build_network
+from pipeline.options import NetworkChoice
+
+#: Dubs, in turn with nothing; each is told.
+DUBS = 3
+
+
+def main() -> None:
+    if not CLIPS.is_dir():
+        sys.exit("bench needs real footage in ../shared/clips")
+    shipped = NetworkChoice("wav2lip", REGISTRY["lipfarm-small"].path)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        compare(shipped, NetworkChoice("wav2lip", make_checkpoint(folder / "wav2lip.pth")))
+        for _ in range(DUBS):
+            report = dub("portrait_25fps.mp4", "dialogue_zh.flac", folder, shipped)
+            speed = report["picture_seconds"] / seconds_of_work(report)
+            print(f"whole dub, 576 × 768:      {speed:6.2f} × real time")
+        for stage, timing in report["timings"].items():
+            print(f"  {stage:8} {timing['seconds']:7.2f} s")
+
+
+def compare(small: NetworkChoice, full: NetworkChoice) -> None:
+    ours, theirs = Alone(build_network(small)), Alone(build_network(full))
+    seconds = time_alternately(
+        ours.run_one_call, ours.run_side_by_side, theirs.run_one_call, theirs.run_side_by_side
+    )
+    rates = (ours.rates(*seconds[:2]), theirs.rates(*seconds[2:]))
+    for way, small_rate, full_rate in zip(("one call", "side by side"), *rates, strict=True):
+        print(
+            f"network, {way:16}  {small_rate:6.1f} frames/s, {small_rate / full_rate:.1f} × the "
+            f"published width's {full_rate:.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
