@@ -4,6 +4,7 @@ Servers live as long as the pytest process (one of each per xdist worker); every
 database of its own, copied from one that is migrated once.
 """
 
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,12 @@ from infra.storage.objects import ObjectStore
 from pipeline.running.commands import ffmpeg_path
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_configure() -> None:
+    """Started in the background of a shell, we would ignore Ctrl-C, and so would all we start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _shared(name: str) -> Path:

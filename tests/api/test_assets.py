@@ -1,6 +1,7 @@
 """Assets: uploaded in one PUT, in parts that are resumed, or named in a bucket; listed, deleted."""
 
 import hashlib
+import time
 import uuid
 from typing import Any
 
@@ -87,10 +88,11 @@ def test_an_upload_in_parts_is_resumed_and_becomes_an_asset_once(client):
     assert ([part["number"] for part in state["missing"]], state["nextPart"]) == ([1], 2)
     rest = client.get(upload, params={"from": 2}).json()
     assert ([part["number"] for part in rest["missing"]], rest["nextPart"]) == ([2], None)
+    time.sleep(1.1)  # of two that arrive as one part within a second, the store may keep the first
     for part in (*state["missing"], *rest["missing"]):
         send(body, part)
     done = client.post(f"{upload}/complete")
-    assert (done.status_code, done.json()["id"]) == (201, begun["id"])
+    assert (done.status_code, done.json().get("id")) == (201, begun["id"]), done.text
     again = client.post(f"{upload}/complete")
     assert (again.status_code, again.json()["id"]) == (200, begun["id"])
     assert httpx.get(done.json()["url"]).content == body

@@ -87,7 +87,7 @@ def make_world(database: Database, name: str) -> World:
         endpoint = create_endpoint(session, world.project, ADDRESS)
         delivery = create_test_delivery(session, world.project, ADDRESS, {})
         key = create_api_key(session, world.project, "another")
-        view = create_view(session, world.project, "of this world", {"label": "season 1"})
+        view = create_view(session, world.project, str(uuid.uuid4()), {"label": "season 1"})
         assert view is not None
         session.flush()
         world.ids |= {

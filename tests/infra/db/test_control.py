@@ -108,13 +108,13 @@ def test_a_new_priority_counts_for_steps_that_wait(hands: Hands) -> None:
 def test_a_failed_job_is_retried_from_where_it_failed(hands: Hands) -> None:
     project, worker = hands.project(), hands.worker()
     job = hands.job(project)
-    hands.reach(worker, job, "track")
-    hands.fail(hands.must_claim(worker), "content", "bug")
+    hands.reach(worker, job, "stitch")
+    hands.fail(hands.must_claim(worker, "stitch"), "content", "bug")
     _do(hands, retry_job, project, job)
     found = hands.get(job)
-    assert (found.state, found.finished_at, found.error_code) == ("tracking", None, None)
-    claim = hands.must_claim(worker)
-    assert (claim.stage, claim.attempt) == ("track", 2)
+    assert (found.state, found.finished_at, found.error_code) == ("stitching", None, None)
+    claim = hands.must_claim(worker, "stitch")
+    assert (claim.stage, claim.attempt) == ("stitch", 2)
 
 
 def test_a_retried_segment_needs_no_attention_and_every_worker_may_try(hands: Hands) -> None:
