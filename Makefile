@@ -25,7 +25,7 @@ train: install  ## a network of your own: CLIPS=folder of people who talk, MINUT
 	$(BIN)/lipfarm train prepare "$(or $(CLIPS),$(error say CLIPS=folder))" out/prepared
 	$(BIN)/lipfarm train run out/prepared --minutes $(or $(MINUTES),120) --output out/network.safetensors
 
-test: install  ## every test that fits in a quarter of an hour
+test: install  ## every test that fits in twenty minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 20 -m "not slow"
 
 test-slow: install  ## the long ones too: drift over 15 minutes, memory over 10

@@ -121,10 +121,10 @@ def forget_view(view_id: str, caller: Submitter, farm: FarmHere) -> Response:
     """Forget a view; the jobs it shows stay as they are."""
     number = parse_id(view_id, "view_not_found")
     with farm.database.transaction() as session:
-        view = get_view(session, caller.project_id, number)
-        if view is None or not delete_view(session, caller.project_id, number):
+        name = delete_view(session, caller.project_id, number)
+        if name is None:
             raise RefusedError("view_not_found")
-        note(session, caller, "view.delete", number, name=view.name)
+        note(session, caller, "view.delete", number, name=name)
     return Response(status_code=204)
 
 

@@ -42,14 +42,13 @@ def change_view(
     return _is_kept(session, view)
 
 
-def delete_view(session: Session, project_id: uuid.UUID, view_id: uuid.UUID) -> bool:
-    """Forget a view; False if the project has none of that id."""
-    deleted = session.scalar(
+def delete_view(session: Session, project_id: uuid.UUID, view_id: uuid.UUID) -> str | None:
+    """Forget a view and return its name; None if the project has none of that id."""
+    return session.scalar(
         delete(SavedView)
         .where(SavedView.id == view_id, SavedView.project_id == project_id)
-        .returning(SavedView.id)
+        .returning(SavedView.name)
     )
-    return deleted is not None
 
 
 def _is_kept(session: Session, view: SavedView) -> bool:
