@@ -17,6 +17,7 @@ from infra.db.session import Database
 from infra.services.seaweed import SeaweedFS, running_seaweed
 from infra.settings import Settings
 from infra.storage.objects import ObjectStore
+from tests.api.world import World, make_world
 
 MEBIBYTE = 1 << 20
 
@@ -116,3 +117,16 @@ def order(client: httpx.Client, database: Database) -> Callable[..., str]:
         return str(answer.json()["id"])
 
     return make
+
+
+@pytest.fixture(scope="module")
+def world(database: Database) -> World:
+    """A project with one of everything."""
+    return make_world(database, "studio")
+
+
+@pytest.fixture(scope="module")
+def admin(url: str, world: World) -> Iterator[httpx.Client]:
+    headers = {"x-api-key": world.key("admin")}
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+        yield client

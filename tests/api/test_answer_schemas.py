@@ -1,6 +1,5 @@
 """What addresses answer has the shape that the OpenAPI document tells of."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -8,23 +7,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from api.openapi import _OK
-from infra.db.session import Database
-from tests.api.world import World, make_world
+from tests.api.world import World
 
 #: Of a thing that no world has: an upload under way.
 _UNMADE = {"/v2/assets/uploads/{upload_id}"}
-
-
-@pytest.fixture(scope="module")
-def world(database: Database) -> World:
-    return make_world(database, "studio")
-
-
-@pytest.fixture(scope="module")
-def client(url: str, world: World) -> Iterator[httpx.Client]:
-    headers = {"x-api-key": world.key("admin")}
-    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
-        yield client
 
 
 @pytest.mark.parametrize(
@@ -36,8 +22,8 @@ def client(url: str, world: World) -> Iterator[httpx.Client]:
     ],
 )
 def test_an_answer_has_the_shape_it_is_said_to_have(
-    client: httpx.Client, world: World, path: str, shape: Any
+    admin: httpx.Client, world: World, path: str, shape: Any
 ) -> None:
-    answer = client.get(world.path(path), params={"format": "json"} if "events" in path else {})
+    answer = admin.get(world.path(path), params={"format": "json"} if "events" in path else {})
     assert answer.status_code == 200, answer.text
     TypeAdapter(shape).validate_python(answer.json())

@@ -14,7 +14,7 @@ from infra.db.session import Database
 from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 from tests.api.addresses import addresses
-from tests.api.world import ADDRESS, World, make_world
+from tests.api.world import ADDRESS, World
 
 INPUTS = [
     {"type": "video", "url": "https://studio.example/film.mp4"},
@@ -223,11 +223,6 @@ CHANGES: dict[tuple[str, str], tuple[str, Callable[[Ask, World], httpx.Response]
 
 #: Requests that are no GET and change nothing all the same.
 CHANGE_NOTHING = {("POST", "/v2/analyze/cost")}
-
-
-@pytest.fixture(scope="module")
-def world(database: Database) -> World:
-    return make_world(database, "studio")
 
 
 @pytest.fixture(scope="module")

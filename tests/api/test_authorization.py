@@ -23,11 +23,6 @@ ALLOWED = {
 
 
 @pytest.fixture(scope="module")
-def world(database: Database) -> World:
-    return make_world(database, "studio")
-
-
-@pytest.fixture(scope="module")
 def other(database: Database) -> World:
     return make_world(database, "rival")
 

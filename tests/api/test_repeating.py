@@ -3,7 +3,6 @@
 import secrets
 import threading
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from infra.db.session import Database
 from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 from tests.api.addresses import addresses
-from tests.api.world import World, make_world
+from tests.api.world import World
 
 #: Addresses that keep no answers, and why they need not.
 EXCEPTIONS: Final = {
@@ -63,18 +62,6 @@ BODIES: Final[dict[str, tuple[Any, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def world(database: Database) -> World:
-    return make_world(database, "studio")
-
-
-@pytest.fixture(scope="module")
-def client(url: str, world: World) -> Iterator[httpx.Client]:
-    headers = {"x-api-key": world.key("admin")}
-    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
-        yield client
-
-
 def test_every_post_keeps_its_answer_or_says_why_not(
     settings: Settings, database: Database, store: ObjectStore
 ) -> None:
@@ -84,62 +71,61 @@ def test_every_post_keeps_its_answer_or_says_why_not(
 
 
 @pytest.mark.parametrize("path", sorted(BODIES))
-def test_a_request_sent_again_is_done_once(client: httpx.Client, world: World, path: str) -> None:
+def test_a_request_sent_again_is_done_once(admin: httpx.Client, world: World, path: str) -> None:
     first, other = BODIES[path]
-    address = _prepared(client, world, path)
+    address = _prepared(admin, world, path)
     key = {"idempotency-key": f"k-{uuid.uuid4().hex}"}
-    done = client.post(address, json=first, headers=key)
+    done = admin.post(address, json=first, headers=key)
     assert done.status_code in (200, 201, 202), done.text
     before = _effects(world)
-    again = client.post(address, json=first, headers=key)
+    again = admin.post(address, json=first, headers=key)
     assert again.status_code == (200 if done.status_code == 201 else done.status_code)
     assert again.json() == {k: v for k, v in done.json().items() if k != "key"}
     assert _effects(world) == before
-    mistaken = client.post(address, json=other, headers=key)
+    mistaken = admin.post(address, json=other, headers=key)
     assert mistaken.status_code == 409, mistaken.text
     assert mistaken.json()["error_code"] == "idempotency_key_conflict"
     assert _effects(world) == before
 
 
 def test_a_key_is_one_projects_own(
-    client: httpx.Client, stranger: httpx.Client, world: World
+    admin: httpx.Client, stranger: httpx.Client, world: World
 ) -> None:
     key = {"idempotency-key": "of-two-projects"}
-    ours = client.post("/v2/assets", json={"url": "https://a.example/f.mp4"}, headers=key)
+    ours = admin.post("/v2/assets", json={"url": "https://a.example/f.mp4"}, headers=key)
     theirs = stranger.post("/v2/assets", json={"url": "https://a.example/h.mp4"}, headers=key)
     assert (ours.status_code, theirs.status_code) == (201, 201)
     assert ours.json()["id"] != theirs.json()["id"]
 
 
-def test_a_file_sent_again_is_one_asset_whatever_the_form_looks_like(client: httpx.Client) -> None:
+def test_a_file_sent_again_is_one_asset_whatever_the_form_looks_like(admin: httpx.Client) -> None:
     key = {"idempotency-key": "a-file"}
     content = secrets.token_bytes(1000)
     first, again = (
-        client.post("/v2/assets", files={"audio": ("a.wav", content)}, headers=key)
-        for _ in range(2)
+        admin.post("/v2/assets", files={"audio": ("a.wav", content)}, headers=key) for _ in range(2)
     )
     assert first.status_code == 201, first.text
     assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
-    other = client.post("/v2/assets", files={"audio": ("a.wav", b"other")}, headers=key)
+    other = admin.post("/v2/assets", files={"audio": ("a.wav", b"other")}, headers=key)
     assert other.json()["error_code"] == "idempotency_key_conflict"
 
 
-def test_what_was_refused_is_tried_again(client: httpx.Client) -> None:
+def test_what_was_refused_is_tried_again(admin: httpx.Client) -> None:
     key, wanted = {"idempotency-key": "refused"}, {"name": "twice", "filter": {}}
-    view = client.post("/v2/views", json=wanted).json()["id"]
-    refused = client.post("/v2/views", json=wanted, headers=key)
+    view = admin.post("/v2/views", json=wanted).json()["id"]
+    refused = admin.post("/v2/views", json=wanted, headers=key)
     assert refused.json()["error_code"] == "view_conflict"
-    client.delete(f"/v2/views/{view}")
-    assert client.post("/v2/views", json=wanted, headers=key).status_code == 201
+    admin.delete(f"/v2/views/{view}")
+    assert admin.post("/v2/views", json=wanted, headers=key).status_code == 201
 
 
-def test_sent_ten_times_at_once_it_is_done_once(client: httpx.Client, world: World) -> None:
+def test_sent_ten_times_at_once_it_is_done_once(admin: httpx.Client, world: World) -> None:
     key, name = {"idempotency-key": "at-once"}, uuid.uuid4().hex
     together = threading.Barrier(10)
 
     def send(_: int) -> dict[str, Any]:
         together.wait()
-        answer = client.post("/v2/keys", json={"name": name}, headers=key)
+        answer = admin.post("/v2/keys", json={"name": name}, headers=key)
         assert answer.status_code in (200, 201), answer.text
         return dict(answer.json())
 
@@ -147,32 +133,32 @@ def test_sent_ten_times_at_once_it_is_done_once(client: httpx.Client, world: Wor
         answers = list(threads.map(send, range(10)))
     assert len({each["id"] for each in answers}) == 1
     assert sum("key" in each for each in answers) == 1
-    assert len([k for k in client.get("/v2/keys").json() if k["name"] == name]) == 1
+    assert len([k for k in admin.get("/v2/keys").json() if k["name"] == name]) == 1
 
 
-def test_a_keys_secret_is_kept_nowhere(client: httpx.Client, world: World) -> None:
-    made = client.post("/v2/keys", json={"name": "s"}, headers={"idempotency-key": "secret"})
+def test_a_keys_secret_is_kept_nowhere(admin: httpx.Client, world: World) -> None:
+    made = admin.post("/v2/keys", json={"name": "s"}, headers={"idempotency-key": "secret"})
     rows = world.hands.rows("SELECT body FROM kept_answers WHERE key = 'secret'")
     assert made.json()["key"] not in rows[0].body
 
 
-def test_a_key_of_other_characters_is_refused(client: httpx.Client) -> None:
-    answer = client.post("/v2/keys", json={"name": "s"}, headers={"idempotency-key": "a b"})
+def test_a_key_of_other_characters_is_refused(admin: httpx.Client) -> None:
+    answer = admin.post("/v2/keys", json={"name": "s"}, headers={"idempotency-key": "a b"})
     assert answer.json()["error_code"] == "request_invalid"
 
 
-def _prepared(client: httpx.Client, world: World, path: str) -> str:
+def _prepared(admin: httpx.Client, world: World, path: str) -> str:
     """The address, with things that it can be done to."""
     if "{step_id}" in path or path.endswith("{generation_id}/retry") or "ranges" in path:
         world.ids["generation_id"], world.ids["step_id"] = world.failed_step()
     elif "{upload_id}" in path:
-        begun = client.post("/v2/assets/uploads", json=_NEVER_SENT).json()
+        begun = admin.post("/v2/assets/uploads", json=_NEVER_SENT).json()
         httpx.put(begun["missing"][0]["url"], content=b"0123456789").raise_for_status()
         world.ids["upload_id"] = begun["id"]
     elif "{generation_id}" in path:
         world.ids["generation_id"] = world.job()
         if path.endswith("/resume"):
-            client.post(world.path(path).replace("resume", "pause")).raise_for_status()
+            admin.post(world.path(path).replace("resume", "pause")).raise_for_status()
     return world.path(path)
 
 
