@@ -21,6 +21,7 @@ from infra.db.projects import create_project
 from infra.db.reconcile import reconcile
 from infra.db.session import Database
 from infra.settings import PREFIX, Settings
+from tests.infra.db.hands import Hands
 
 LONG_SECONDS = 25.0
 
@@ -54,8 +55,8 @@ class Farm:
             ring_for_changes=self.ringer.ring_for_changes,
         )
         self.processes: list[subprocess.Popen[bytes]] = []
+        Hands(self.database).clear()
         with self.database.transaction() as session:
-            session.execute(text("TRUNCATE projects, workers, events RESTART IDENTITY CASCADE"))
             self.project = create_project(session, "studio")
             self.inputs = [
                 create_asset(session, self.project, kind, name, object_key=name).id

@@ -1,5 +1,6 @@
 """Hands for tests: order, claim, complete, fail, look; each in a transaction of its own."""
 
+import contextlib
 import uuid
 from typing import Any
 
@@ -24,8 +25,10 @@ from infra.db.projects import create_project
 from infra.db.session import Database
 from infra.db.states import Queue
 from infra.db.workers import register_worker
+from infra.errors import ServiceUnavailableError
 
 QUEUES: tuple[Queue, ...] = ("cpu", "gpu", "stitch")
+CLEARINGS = 5
 
 
 class Hands:
@@ -35,7 +38,15 @@ class Hands:
         self.database = database
 
     def clear(self) -> None:
-        self.run("TRUNCATE projects, workers, events RESTART IDENTITY CASCADE")
+        """Empty the farm.
+
+        What a closed browser had still asked for may hold a table meanwhile: Postgres then ends
+        one of the two, and if it was this one, it is this one's turn again.
+        """
+        for _ in range(CLEARINGS):
+            with contextlib.suppress(ServiceUnavailableError):
+                return self.run("TRUNCATE projects, workers, events RESTART IDENTITY CASCADE")
+        raise TimeoutError(f"the farm could not be emptied {CLEARINGS} times")
 
     def run(self, statement: str, **values: Any) -> None:
         with self.database.transaction() as session:
