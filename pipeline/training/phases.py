@@ -17,6 +17,7 @@ from pipeline.networks.wav2lip import Wav2Lip
 from pipeline.training.clips import Clip
 from pipeline.training.losses import PatchJudge, color_loss, edge_loss, picture_loss, shape_loss
 from pipeline.training.mouths import COMPONENTS, MouthShapes, correlation
+from pipeline.training.roughening import Roughness
 from pipeline.training.samples import Batch, Sampler
 
 Phase = Literal["hear", "draw", "speak"]
@@ -54,6 +55,10 @@ _DETAIL_STEPS: Final = 400
 #: losses have no common measure, and drift as the judge learns; their gradients have one. Source:
 #: the adaptive weight of Esser et al., CVPR 2021.
 _DETAIL_SHARES: Final = {"verdict": 0.8, "seen": 0.35, "edges": 0.65}
+
+#: Steps of the noise in the decoder, in parts of its layers' largest values: wide until the network
+#: draws without small differences, and narrow where it would pass for the detail asked for.
+_ROUGHNESS: Final[dict[Phase, float]] = {"draw": 8 / 255, "speak": 2 / 255}
 
 #: Of the averaged weights, which are what is kept.
 _AVERAGE: Final = 0.99
@@ -97,8 +102,9 @@ class Learner:
         device: torch.device,
     ) -> None:
         torch.manual_seed(seed)
-        self._device = device
+        self._seed, self._device = seed, device
         self.network = Wav2Lip(width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._roughness = Roughness(self.network)
         self.average = Wav2Lip(width).requires_grad_(False).eval()
         self.average.load_state_dict(self.network.state_dict())
         self._head = nn.Linear(32 * width, COMPONENTS)
@@ -193,6 +199,10 @@ class Learner:
             BATCHES[phase], PHASES.index(phase), rates.step, worthless=_WORTHLESS[phase]
         ).to(self._device)
         self.network.train()
+        # A run that was killed meets the same noise as one that was not.
+        key = np.random.SeedSequence([self._seed, PHASES.index(phase), rates.step])
+        torch.manual_seed(int(key.generate_state(1)[0]))
+        self._roughness.step = _ROUGHNESS[phase]
         with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
             drawn = self.network(batch.mel, batch.faces)
         seen = drawn.detach().float().requires_grad_()
