@@ -20,7 +20,7 @@ import torch
 from pipeline.errors import CheckpointError, MemoryExhaustedError, ParameterError
 from pipeline.mel import HOP_LENGTH, SILENCE, WINDOW_STEPS, Mel, MelWindows
 from pipeline.networks import Sound
-from pipeline.networks.precision import prepare
+from pipeline.networks.precision import ARITHMETIC, prepare
 from pipeline.networks.wav2lip import FACE_SIZE, load_checkpoint
 from pipeline.sound.speech import speaking_gain
 
@@ -223,7 +223,7 @@ def _digest(checkpoint: Path, precision: str, rest: bool) -> str:
             content = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CheckpointError(f"{checkpoint} cannot be read: {error.strerror}") from error
-    settings = f"wav2lip {content} {precision} {rest}"
+    settings = f"wav2lip {content} {precision} {ARITHMETIC} {rest}"
     return hashlib.sha256(settings.encode()).hexdigest()
 
 
