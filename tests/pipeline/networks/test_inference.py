@@ -1,6 +1,7 @@
 """Around the network: the published arithmetic, the same for a frame wherever it stands."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.networks import precision as precision_module
 from pipeline.networks.calibration import calibration_batches
 from pipeline.networks.folding import fold
 from pipeline.networks.inference import Wav2LipNetwork
+from pipeline.networks.int8 import Int8Wav2Lip
 from pipeline.networks.precision import compare, has_int8, prepare
 from pipeline.networks.wav2lip import Wav2Lip, load_checkpoint
 
@@ -143,6 +145,25 @@ def test_auto_takes_int8_where_it_is_good_and_floats_where_it_is_not(
     prepared = prepare(network, CPU, "auto")
     assert prepared.precision == "fp32-folded"
     assert "under 90" in prepared.note
+
+
+@needs_int8
+def test_head_stays_in_floats_where_integers_throughout_are_not_good_enough(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[bool] = []
+
+    def quantize(*given: Any, float_head: bool) -> Int8Wav2Lip:
+        heads.append(float_head)
+        return Int8Wav2Lip(*given, float_head=float_head)
+
+    monkeypatch.setattr(precision_module, "Int8Wav2Lip", quantize)
+    network = load_checkpoint(checkpoint)
+    throughout = compare(network, prepare(network, CPU, "int8").forward)
+    assert heads == [False]
+    monkeypatch.setattr(precision_module, "LEAST_PSNR_DB", throughout + 0.5)
+    assert compare(network, prepare(network, CPU, "int8").forward) > throughout + 0.5
+    assert heads == [False, False, True]
 
 
 @needs_int8
