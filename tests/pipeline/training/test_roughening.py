@@ -22,7 +22,7 @@ def test_network_in_use_draws_as_if_there_were_no_noise(network: Wav2Lip) -> Non
 
 
 def test_noise_moves_values_by_half_a_step_and_leaves_zero(network: Wav2Lip) -> None:
-    layer = network.face_decoder_blocks[6][1]
+    layer = network.face_decoder_blocks.get_submodule("6.1")
     values = torch.rand(2, 4, 8, 8)
     calm = layer.train()(values)
     Roughness(network).step = 0.1
