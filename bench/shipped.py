@@ -36,7 +36,10 @@ def main() -> None:
 
 
 def compare(small: NetworkChoice, full: NetworkChoice) -> None:
-    ours, theirs = Alone(build_network(small)), Alone(build_network(full))
+    networks = build_network(small), build_network(full)
+    for network in networks:
+        print(network.precision_note)
+    ours, theirs = map(Alone, networks)
     seconds = time_alternately(
         ours.run_one_call, ours.run_side_by_side, theirs.run_one_call, theirs.run_side_by_side
     )

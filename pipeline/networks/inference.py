@@ -123,9 +123,9 @@ class Wav2LipNetwork:
             for i, (crop, feature) in enumerate(zip(crops, features, strict=True)):
                 faces[i] = _network_input(crop)
                 mel[i, ..., 0] = feature
-            # Division in float64, then rounding to float32, then channels last, because numpy and
-            # torch did so for the original; another layout would round differently.
-            scaled = (faces / 255.0).astype(np.float32)
+            # The original divided in float64 and rounded; of a level, that is the same float32.
+            # Channels last, as numpy and torch had it there; another layout would round otherwise.
+            scaled = np.divide(faces, 255, dtype=np.float32)
             drawn = self._forward(_nchw(mel).to(self.device), _nchw(scaled).to(self.device))
             levels = (drawn[: len(crops)].cpu() * 255.0).to(torch.uint8)  # cut off, not rounded
         return list(np.ascontiguousarray(levels.permute(0, 2, 3, 1).numpy()))

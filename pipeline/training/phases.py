@@ -231,12 +231,13 @@ class Learner:
         self._step("judge", loss, rates)
         return loss.item()
 
-    def _step(self, name: str, loss: Tensor, rates: Rates, pull: Tensor | None = None) -> None:
+    def _step(self, name: str, output: Tensor, rates: Rates, pull: Tensor | None = None) -> None:
+        """Against a gradient of an output; without one the output is a loss."""
         optimizer = self._optimizers[name]
         for group in optimizer.param_groups:
             group["lr"] = group["full_rate"] * rates.factor
         optimizer.zero_grad(set_to_none=True)
-        loss.backward(pull)  # type: ignore[no-untyped-call]
+        output.backward(pull)  # type: ignore[no-untyped-call]
         for group in optimizer.param_groups:
             nn.utils.clip_grad_norm_(group["params"], 1.0)
         optimizer.step()

@@ -147,6 +147,13 @@ def test_auto_takes_int8_where_it_is_good_and_floats_where_it_is_not(
     assert "under 90" in prepared.note
 
 
+def test_level_divided_in_float32_is_the_originals_float64_rounded() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(
+        np.divide(levels, 255, dtype=np.float32), (levels / 255.0).astype(np.float32)
+    )
+
+
 @needs_int8
 def test_head_stays_in_floats_where_integers_throughout_are_not_good_enough(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
