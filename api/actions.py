@@ -62,6 +62,11 @@ class _Action(BaseModel):
 class BulkAction(_Action):
     """One action for many generations: those named, or those a filter finds."""
 
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"action": "retry", "filter": {"label": ["season 1"]}}]},
+    )
+
     action: Action
     ids: list[UUID] | None = Field(None, max_length=MOST_AT_ONCE)
     filter: StrictFilter | None = Field(None, description="Newest first; {} finds all.")
@@ -78,6 +83,11 @@ class BulkAction(_Action):
 
 class ChosenRange(_Action):
     """One action for a range of one generation, half-open."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"action": "keep-original", "start": 4250, "end": 4500}]},
+    )
 
     action: RangeAction
     start: float = Field(ge=0, le=_MOST_FRAMES, allow_inf_nan=False)
@@ -111,7 +121,10 @@ class ChosenRange(_Action):
 class Changes(BaseModel):
     """What can be changed of a generation after it was ordered."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"labels": ["season 1", "urgent"], "priority": 50}]},
+    )
 
     name: Name | None = None
     labels: list[Name] | None = Field(None, max_length=32, description="Instead of all there are.")
@@ -121,7 +134,7 @@ class Changes(BaseModel):
 class Priority(BaseModel):
     """How a generation stands among others."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"priority": 50}]})
 
     priority: int = Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="Higher goes first.")
 

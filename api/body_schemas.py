@@ -1,4 +1,4 @@
-"""Bodies an endpoint reads by itself, as the OpenAPI document shows them."""
+"""Bodies an endpoint reads or writes by itself, as the OpenAPI document shows them."""
 
 from typing import Any
 
@@ -60,6 +60,11 @@ def files_body(files: dict[str, str], *, one: bool = False) -> dict[str, Any]:
         schema["required"] = list(files)
     content = {"multipart/form-data": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def shown(media_type: str, example: str) -> dict[int | str, dict[str, Any]]:
+    """``responses`` of an endpoint that answers with text, and not, or not only, with JSON."""
+    return {200: {"content": {media_type: {"schema": {"type": "string"}, "example": example}}}}
 
 
 def _body(media_type: str, schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What is answered of the farm, of keys, messages and the log, as the OpenAPI document has it."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -206,11 +206,14 @@ class WorkersBench(TypedDict):
 
 
 class Worker(TypedDict):
-    """A worker of the farm; there are more fields about its machine."""
+    """A worker of the farm."""
 
     id: Id
     name: str
+    hostname: str
+    pid: int
     state: str
+    device: str
     queues: list[str]
     slots: int
     startedAt: Time
@@ -339,6 +342,46 @@ class Matrix(TypedDict):
     nextCursor: str | None
 
 
+class Report(TypedDict):
+    """What was made of what, and how; ``lipfarm dub --report`` writes the same, and its costs."""
+
+    report_version: int
+    lipfarm: str
+    source: dict[str, Any]
+    dialogue: dict[str, Any]
+    output: dict[str, Any]
+    network: dict[str, Any]
+    detector: str | None
+    options: dict[str, Any]
+    timeline: NotRequired[list[dict[str, Any]]]
+    face_choice: NotRequired[dict[str, Any]]
+    frames: dict[str, int]
+    picture_seconds: float
+    sound_seconds: float
+    av_offset_ms: float
+    streams: list[dict[str, Any]]
+    left_out: list[Any]
+    kept_original: list[dict[str, Any]]
+    shots: list[dict[str, Any]]
+
+
+class View(TypedDict):
+    """A saved view; of the filters, what is set."""
+
+    id: Id
+    name: str
+    filter: dict[str, str]
+    createdAt: Time
+
+
+class SignedIn(TypedDict):
+    """Who came in, and until when; the cookie comes beside it."""
+
+    project: str
+    scopes: list[str]
+    expiresAt: Time
+
+
 class Alive(TypedDict):
     """The process answers."""
 
@@ -378,6 +421,11 @@ OK: dict[tuple[str, str], tuple[str, Any]] = {
     ("get", "/v2/events"): ("200", EventPage),
     ("get", "/v2/batch"): ("200", list[Batch]),
     ("get", "/v2/batch/{batch_id}/matrix"): ("200", Matrix),
+    ("get", "/v2/generate/{generation_id}/report"): ("200", Report),
+    ("get", "/v2/views"): ("200", list[View]),
+    ("post", "/v2/views"): ("201 200", View),
+    ("patch", "/v2/views/{view_id}"): ("200", View),
+    ("post", "/dashboard/sign-in"): ("200", SignedIn),
     ("get", "/healthz"): ("200", Alive),
     ("get", "/readyz"): ("200", Ready),
 }

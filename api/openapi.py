@@ -1,12 +1,12 @@
 """The OpenAPI document: what the routes say of themselves, and what holds for all of them."""
 
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from api import farm_schemas, schemas
+from api import examples, farm_examples, farm_schemas, schemas
 from api.catalogue import REFUSALS
 from api.repeating import ORDERS, is_repeatable
 
@@ -66,6 +66,8 @@ _OK: Final[dict[tuple[str, str], tuple[str, Any]]] = {
     },
     **farm_schemas.OK,
 }
+
+_EXAMPLES: Final = examples.EXAMPLES | farm_examples.EXAMPLES
 
 #: What else an address answers.
 _ALSO: Final[dict[tuple[str, str], dict[str, str]]] = {
@@ -127,14 +129,23 @@ def _complete(path: str, method: str, operation: dict[str, Any], shapes: dict[st
     statuses, shape = _OK.get((method, path), ("", None))
     for status in statuses.split():
         answer = answers.setdefault(status, {"description": "The same as before."})
-        described = {"schema": _schema(shape, shapes)}
+        described = {"schema": _schema(shape, shapes), "example": _example(shape)}
         answer["content"] = answer.get("content", {}) | {"application/json": described}
     if method == "post" and "201" in answers and is_repeatable("POST", path):
         answers.setdefault("200", {**answers["201"], "description": "The same as before."})
     for status, text in _ALSO.get((method, path), {}).items():
         answers[status] = {"description": text}
+    _show_body(operation, shapes)
     for code in _refusals(path, method, operation):
         answers.setdefault(code, _refusal(code))
+
+
+def _show_body(operation: dict[str, Any], shapes: dict[str, Any]) -> None:
+    """The example of a body's model, where readers look for it."""
+    for shown in operation.get("requestBody", {}).get("content", {}).values():
+        model = shapes.get(shown["schema"].get("$ref", "").removeprefix(_REF.format(model="")))
+        if model is not None and "examples" in model:
+            shown.setdefault("example", model["examples"][0])
 
 
 def _refusals(path: str, method: str, operation: dict[str, Any]) -> list[str]:
@@ -170,6 +181,15 @@ def _refusal(status: str) -> dict[str, Any]:
         "description": "Refused: " + ", ".join(codes) + ".",
         "content": {"application/json": content},
     }
+
+
+def _example(shape: Any) -> Any:
+    """What an answer of this shape may look like; of several shapes, the first."""
+    if get_origin(shape) is list:
+        return [_example(*get_args(shape))]
+    if get_origin(shape) is not None:
+        return _example(get_args(shape)[0])
+    return _EXAMPLES[shape]
 
 
 def _schema(shape: Any, shapes: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from api.options import Language, Options
 from api.timelines import MAX_SEGMENTS, Segment
 from infra.storage.s3_inputs import SCHEME, parse_location
 
-#: The farm's own networks; ``auto`` takes Wav2Lip where the farm has weights for it, else draft.
+#: The farm's own networks; ``auto`` takes the best it has.
 Network = Literal["auto", "wav2lip", "draft"]
 NETWORKS: Final[tuple[Network, ...]] = get_args(Network)
 

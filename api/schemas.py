@@ -1,6 +1,6 @@
 """What clients are answered, as the OpenAPI document has it; more fields may come beside these."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -54,6 +54,7 @@ class Generation(TypedDict):
     outputUrl: Url | None
     outputDuration: float | None
     segmentOutputUrl: None
+    previewUrl: str | None
     outputFileName: str | None
     webhookUrl: str | None
     error: str | None
@@ -221,8 +222,19 @@ class BatchMetrics(TypedDict):
     pending_count: int
 
 
+class RefusedRow(TypedDict):
+    """A row that made no generation, and why."""
+
+    row: int
+    request_id: str | None
+    title: str | None
+    language: str | None
+    error_code: str | None
+    error: str | None
+
+
 class Batch(TypedDict):
-    """Generations submitted together."""
+    """Generations submitted together. A list leaves out the rows refused and the GPU time."""
 
     id: Id
     created_at: Time
@@ -236,6 +248,14 @@ class Batch(TypedDict):
     refusedRows: int
     states: dict[str, int]
     progress: float
+    languages: list[str]
+    error_code: str | None
+    error: str | None
+    readAt: Time | None
+    finishedAt: Time | None
+    gpuSeconds: NotRequired[Annotated[float, Field(ge=0)]]
+    gpuCost: NotRequired[float | None]
+    errors: NotRequired[list[RefusedRow]]
 
 
 class CheckedBatch(TypedDict):
@@ -244,7 +264,7 @@ class CheckedBatch(TypedDict):
     status: Literal["VALIDATED"]
     rows: int
     refusedRows: int
-    errors: list[dict[str, Any]]
+    errors: list[RefusedRow]
 
 
 class Languages(TypedDict):

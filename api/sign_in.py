@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.auditing import note
+from api.body_schemas import json_body
 from api.errors import RefusedError, describe_mistakes
 from api.farm import COOKIE, Farm, FarmHere, Visitor
 from api.limits import FAILED_SIGN_INS
@@ -66,7 +67,11 @@ async def _entry(request: Request) -> tuple[_Entry, bool]:
     raise RefusedError("content_type_unsupported", "send JSON or a form")
 
 
-@router.post("/dashboard/sign-in", response_model=None)
+@router.post(
+    "/dashboard/sign-in",
+    response_model=None,
+    openapi_extra=json_body(_Entry, {"key": "lf_…"}),
+)
 async def enter(
     request: Request, farm: FarmHere, entry: Annotated[tuple[_Entry, bool], Depends(_entry)]
 ) -> Response:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from api.assets import AssetQuery, Registration, asset_answer, cursor_after_asset, kind_of
 from api.auditing import note
 from api.bodies import media_type, read_body
-from api.body_schemas import either_body, files_body, json_body
+from api.body_schemas import either_body, files_body, json_body, shown
 from api.direct_uploads import incoming_of, register
 from api.errors import RefusedError, describe_mistakes
 from api.farm import Farm, FarmHere, Reader, Submitter
@@ -141,7 +141,11 @@ def get_one(asset_id: str, caller: Reader, farm: FarmHere) -> dict[str, Any]:
         return asset_answer(farm, get_asset(session, caller.project_id, _number(asset_id)))
 
 
-@router.get("/v2/assets/{asset_id}/download", response_class=PlainTextResponse)
+@router.get(
+    "/v2/assets/{asset_id}/download",
+    response_class=PlainTextResponse,
+    responses=shown("text/plain", "https://bucket.example/harbour.mov?X-Amz-Signature=…"),
+)
 def get_address(asset_id: str, caller: Reader, farm: FarmHere) -> PlainTextResponse:
     """The address to download an asset from, as plain text; it needs no key, for an hour."""
     return PlainTextResponse(get_one(asset_id, caller, farm)["url"])

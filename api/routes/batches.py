@@ -14,7 +14,7 @@ from api.batches.canceling import cancel_batch
 from api.batches.matrix import matrix_page
 from api.batches.orders import BatchFields, BatchOrderIn
 from api.batches.submitting import check_batch, submit_batch
-from api.body_schemas import form_body
+from api.body_schemas import form_body, shown
 from api.errors import RefusedError
 from api.farm import FarmHere, Reader, Submitter
 from api.orders import parse_id
@@ -25,6 +25,12 @@ from infra.db.batches import BATCH_STATES, BatchState, get_batch, list_batches
 from infra.db.models import Batch
 from infra.db.projects import Caller
 from infra.errors import NotFoundError
+
+_RESULT_LINE: Final = (
+    '{"row": 1, "request_id": "harbour-fra", "title": "The Harbour", "language": "fra", '
+    '"id": "0199a4de-2c3b-7d54-9a53-6a0e51d7c2f1", "status": "COMPLETED", "output_url": '
+    '"https://bucket.example/harbour.fra.mov?X-Amz-Signature=…", "output_duration": 5520.0}\n'
+)
 
 router = APIRouter(tags=["batches"])
 
@@ -100,7 +106,11 @@ def one_batch(batch_id: str, caller: Reader, farm: FarmHere) -> dict[str, Any]:
         return batch_answer(session, farm, _the_batch(session, caller, batch_id))
 
 
-@router.get("/v2/batch/{batch_id}/result", response_class=StreamingResponse)
+@router.get(
+    "/v2/batch/{batch_id}/result",
+    response_class=StreamingResponse,
+    responses=shown("application/x-ndjson", _RESULT_LINE),
+)
 def batch_result(
     batch_id: str,
     caller: Reader,

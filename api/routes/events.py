@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from api.body_schemas import shown
 from api.errors import RefusedError
 from api.event_streams import Stream, Wants
 from api.event_wire import (
@@ -43,9 +44,13 @@ _RETRY_MILLISECONDS: Final = 3000
 _AT_ONCE: Final = 500
 
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
-_CONTENT: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"content": {"text/event-stream": {}, "application/json": {}}}
-}
+_STREAM: Final = """\
+id: 81273-44102
+event: step.completed
+data: {"id": "81273-44102", "kind": "step.completed", "at": "2026-11-20T21:16:40.002000Z", …}
+
+"""
+_CONTENT: Final = shown("text/event-stream", _STREAM)
 
 
 class _Asked:

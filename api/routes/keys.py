@@ -31,7 +31,10 @@ def _is_to_come(value: datetime | None) -> datetime | None:
 class KeyRequest(BaseModel):
     """A key to be made."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"name": "night batches", "scope": "submit"}]},
+    )
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
     scope: Scope = "submit"
@@ -43,7 +46,7 @@ class KeyRequest(BaseModel):
 class RotateRequest(BaseModel):
     """How a key is replaced: the former one works for so long yet."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"graceHours": 24}]})
 
     graceHours: Annotated[float, Field(ge=0, le=_LONGEST_GRACE_HOURS)] = GRACE / timedelta(hours=1)  # noqa: N815
     expiresAt: AwareDatetime | None = None  # noqa: N815

@@ -12,7 +12,7 @@ from api.requests import Network
 router = APIRouter(tags=["lists"])
 
 _NETWORKS: Final[dict[Network, str]] = {
-    "auto": "Wav2Lip where the farm has a checkpoint for it, else draft.",
+    "auto": "Wav2Lip: the farm's checkpoint, else the small one that comes along, else draft.",
     "wav2lip": "Wav2Lip, the network of the paper.",
     "draft": "Built in, for previews; needs no checkpoint.",
 }

@@ -6,6 +6,7 @@ import ipaddress
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from api.body_schemas import shown
 from api.errors import RefusedError
 from api.farm import FarmHere
 
@@ -15,7 +16,11 @@ router = APIRouter(tags=["health"])
 _PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses=shown("text/plain", 'lipfarm_queued_worker_seconds{queue="gpu"} 9120.0\n'),
+)
 def get_metrics(request: Request, farm: FarmHere) -> Response:
     """The farm's and this process's numbers, in Prometheus' text format.
 

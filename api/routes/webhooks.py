@@ -47,7 +47,14 @@ class EndpointRequest(BaseModel):
         events: kinds such as ``generation.completed``; none means the ends of jobs and batches.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"url": "https://studio.example/dubbed", "events": ["generation.completed"]}
+            ]
+        },
+    )
 
     url: Annotated[str, Field(max_length=MAX_URL_LENGTH)]
     events: list[str] = Field(default_factory=list, max_length=len(KINDS))
@@ -70,7 +77,9 @@ class EndpointRequest(BaseModel):
 class TestRequest(BaseModel):
     """Which address to try: one of the project's, or any."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"url": "https://studio.example/dubbed"}]}
+    )
     __test__ = False  # no test, whatever its name
 
     endpointId: str | None = None  # noqa: N815 -- the wire's

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator, ValidationError
 
 from api.app import create_app
 from api.catalogue import REFUSALS
@@ -60,6 +61,34 @@ def test_an_address_is_described_with_a_tag_its_refusals_and_an_answer(path, ope
             assert content["schema"] == {"$ref": "#/components/schemas/Error"}
             example = content["example"]
             assert REFUSALS[example["error_code"]].status == example["statusCode"] == int(status)
+
+
+def _conforms(shown: dict[str, Any]) -> None:
+    """The example of a media type is one of its schema, formats such as times among it."""
+    whole = shown["schema"] | {"components": DOCUMENT["components"]}
+    validator = Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    validator.validate(shown["example"])
+
+
+@pytest.mark.parametrize(("path", "operation"), list(operations()))
+def test_an_answer_and_a_body_are_shown_by_an_example_of_their_shape(path, operation):
+    answers = [a for status, a in operation["responses"].items() if status[0] == "2"]
+    for content in [*answers, operation.get("requestBody", {})]:
+        for media_type, shown in content.get("content", {}).items():
+            if media_type == "application/json":
+                assert shown["schema"], f"{path} does not say what its JSON is"
+                _conforms(shown)
+            elif media_type != "multipart/form-data":
+                assert shown["example"], f"{path} does not show its {media_type}"
+
+
+def test_an_example_that_is_not_of_its_shape_is_noticed():
+    (shown,) = (
+        answer["content"]["application/json"]
+        for answer in [DOCUMENT["paths"]["/healthz"]["get"]["responses"]["200"]]
+    )
+    with pytest.raises(ValidationError):
+        _conforms(shown | {"example": {"status": "fine"}})
 
 
 def test_what_is_referred_to_is_there():
