@@ -141,11 +141,12 @@ def _complete(path: str, method: str, operation: dict[str, Any], shapes: dict[st
 
 
 def _show_body(operation: dict[str, Any], shapes: dict[str, Any]) -> None:
-    """The example of a body's model, where readers look for it."""
+    """The example of a body's model, where readers look for it; the body may be left out."""
     for shown in operation.get("requestBody", {}).get("content", {}).values():
-        model = shapes.get(shown["schema"].get("$ref", "").removeprefix(_REF.format(model="")))
-        if model is not None and "examples" in model:
-            shown.setdefault("example", model["examples"][0])
+        for schema in (shown["schema"], *shown["schema"].get("anyOf", ())):
+            model = shapes.get(schema.get("$ref", "").removeprefix(_REF.format(model="")), {})
+            if "examples" in model:
+                shown.setdefault("example", model["examples"][0])
 
 
 def _refusals(path: str, method: str, operation: dict[str, Any]) -> list[str]:
