@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from api.openapi import _OK
 from tests.api.world import World
 
-#: Of a thing that no world has: an upload under way.
-_UNMADE = {"/v2/assets/uploads/{upload_id}"}
+#: Of what no world has: an upload under way, and the report of a film that was made.
+_UNMADE = {"/v2/assets/uploads/{upload_id}", "/v2/generate/{generation_id}/report"}
 
 
 @pytest.mark.parametrize(

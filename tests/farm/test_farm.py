@@ -1,13 +1,16 @@
 """A whole farm, as its users see it."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from pydantic import TypeAdapter
 from sqlalchemy import text
 
+from api.farm_schemas import Report
 from infra.bells import Ringer
 from infra.services.folder import FarmFolder
 from pipeline.artifacts import sha256_of
@@ -72,6 +75,17 @@ def test_the_farms_output_is_the_one_of_lipfarm_dub(
         Silent(),
     )
     assert client.output_sha256(job) == sha256_of(output)
+
+
+def test_a_report_has_the_shape_it_is_said_to_have(
+    hurt_farm: HurtFarm, short_clip: Path, short_dialogue: Path
+) -> None:
+    client = hurt_farm.new_client()
+    job = client.submit(short_clip, short_dialogue, model="draft", options=_OPTIONS)
+    assert client.wait(job)["status"] == "COMPLETED"
+    report = json.loads(client.text_of(f"/v2/generate/{job}/report"))
+    TypeAdapter(Report).validate_python(report)
+    assert report.keys() <= Report.__annotations__.keys()
 
 
 def test_a_second_language_detects_no_face_again_and_says_so(
