@@ -26,24 +26,33 @@ LINE_INTERVAL = 5.0
 EVENT_INTERVAL = 0.5
 
 
-class _FrameRateColumn(ProgressColumn):
-    """Frames a second of the stage."""
+class _RateColumn(ProgressColumn):
+    """What of the stage is done in a second."""
+
+    def __init__(self, counted: str) -> None:
+        self._counted = counted
+        super().__init__()
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:5.1f} frames/s", style="progress.data.speed")
+        rate = "" if speed is None else f"{speed:5.1f} {self._counted}/s"
+        return Text(rate, style="progress.data.speed")
 
 
 class TerminalDisplay:
-    """A bar per stage with frames a second and the time left."""
+    """A bar per stage with frames a second and the time left.
 
-    def __init__(self) -> None:
+    Args:
+        counted: what a stage's work is counted in.
+    """
+
+    def __init__(self, counted: str = "frames") -> None:
         console = Console(stderr=True)
         self._bars = Progress(
             TextColumn("{task.description:8}"),
             BarColumn(),
             MofNCompleteColumn(),
-            _FrameRateColumn(),
+            _RateColumn(counted),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=console,
         )
@@ -107,9 +116,12 @@ class _Paced(ABC):
 
 
 class PlainDisplay(_Paced):
-    """Lines for logs and pipes, on stderr."""
+    """Lines for logs and pipes, on stderr; ``counted`` as on a terminal."""
 
     interval = LINE_INTERVAL
+
+    def __init__(self, counted: str = "frames") -> None:
+        self._counted = counted
 
     def say(self, *, finished: bool) -> None:
         state = self.state()
@@ -118,9 +130,9 @@ class PlainDisplay(_Paced):
             click.echo(f"{self._stage}: in {state['seconds']:.1f} s", err=True)
             return
         tail = f"in {state['seconds']:.1f} s" if finished else f"{state['seconds_left']} s left"
-        frames = f"{state['frames']}/{state['total']} frames"
-        rate = f"{state['frames_per_second']:.1f} frames/s"
-        click.echo(f"{self._stage}: {frames}, {rate}, {tail}", err=True)
+        done = f"{state['frames']}/{state['total']} {self._counted}"
+        rate = f"{state['frames_per_second']:.1f} {self._counted}/s"
+        click.echo(f"{self._stage}: {done}, {rate}, {tail}", err=True)
 
     def note(self, message: str) -> None:
         click.echo(message, err=True)
@@ -145,8 +157,8 @@ class JsonDisplay(_Paced):
 Display = TerminalDisplay | PlainDisplay | JsonDisplay
 
 
-def choose_display(*, as_json: bool) -> Display:
-    """The display that suits where stderr goes."""
+def choose_display(*, as_json: bool, counted: str = "frames") -> Display:
+    """The display that suits where stderr goes; ``counted`` is what people read, not programs."""
     if as_json:
         return JsonDisplay()
-    return TerminalDisplay() if sys.stderr.isatty() else PlainDisplay()
+    return TerminalDisplay(counted) if sys.stderr.isatty() else PlainDisplay(counted)

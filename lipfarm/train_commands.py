@@ -34,7 +34,7 @@ def prepare(*, clips: Path, folder: Path, detector: str, as_json: bool) -> None:
     """
     from pipeline.training.preparing import prepare_clips  # noqa: PLC0415 -- the help answers at once
 
-    display = choose_display(as_json=as_json)
+    display = choose_display(as_json=as_json, counted="clips")
     try:
         verdicts = prepare_clips(clips, folder, choose_detector(detector), display)
     finally:

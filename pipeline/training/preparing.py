@@ -97,19 +97,18 @@ def prepare_clips(
     if not files:
         raise UnusableMediaError(f"{folder}: holds no clip ({', '.join(sorted(ENDINGS))})")
     (out / "clips").mkdir(parents=True, exist_ok=True)
-    kept: dict[Path, Clip] = {}
-    reasons: dict[Path, str] = {}
+    outcomes: dict[Path, Clip | str] = {}  # a clip, or why it is left out
     progress.start_stage("prepare", len(files))
     for path in files:
         try:
-            kept[path] = _prepare(path, _person(folder, path), out, detector)
+            outcomes[path] = _prepare(path, _person(folder, path), out, detector)
         except InputError as error:
-            reasons[path] = str(error).removeprefix(f"{path}: ")
-            progress.note(f"{path.name} is left out: {reasons[path]}")
+            outcomes[path] = str(error).removeprefix(f"{path}: ")
+            progress.note(f"{path.name} is left out: {outcomes[path]}")
         progress.advance(1)
     progress.finish_stage()
-    _hold_out(list(kept.values()))
-    verdicts = [_verdict(path, kept.get(path), reasons.get(path, "")) for path in files]
+    _hold_out([outcome for outcome in outcomes.values() if isinstance(outcome, Clip)])
+    verdicts = [_verdict(path, outcome) for path, outcome in outcomes.items()]
     _write_report(out, verdicts)
     if all(verdict.reason for verdict in verdicts):
         raise UnusableMediaError(f"{folder}: no clip of {len(files)} can be used; see {out}")
@@ -121,14 +120,10 @@ def _person(folder: Path, path: Path) -> str:
     return inside.parts[0] if len(inside.parts) > 1 else path.stem
 
 
-def _verdict(path: Path, clip: Clip | None, reason: str) -> Verdict:
-    facts = None if clip is None else clip.facts
-    return Verdict(
-        path.name,
-        0 if facts is None else facts.frames,
-        facts is not None and facts.held_out,
-        reason,
-    )
+def _verdict(path: Path, outcome: Clip | str) -> Verdict:
+    if isinstance(outcome, str):
+        return Verdict(path.name, 0, held_out=False, reason=outcome)
+    return Verdict(path.name, outcome.facts.frames, outcome.facts.held_out, reason="")
 
 
 def _hold_out(clips: list[Clip]) -> None:
