@@ -62,9 +62,17 @@ def files_body(files: dict[str, str], *, one: bool = False) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def shown(media_type: str, example: str) -> dict[int | str, dict[str, Any]]:
-    """``responses`` of an endpoint that answers with text, and not, or not only, with JSON."""
-    return {200: {"content": {media_type: {"schema": {"type": "string"}, "example": example}}}}
+def shown(examples: dict[str, str]) -> dict[int | str, dict[str, Any]]:
+    """``responses`` of an endpoint that answers with text, and not, or not only, with JSON.
+
+    Args:
+        examples: by media type.
+    """
+    content = {
+        media_type: {"schema": {"type": "string"}, "example": example}
+        for media_type, example in examples.items()
+    }
+    return {200: {"content": content}}
 
 
 def _body(media_type: str, schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:

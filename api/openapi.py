@@ -72,7 +72,11 @@ _EXAMPLES: Final = examples.EXAMPLES | farm_examples.EXAMPLES
 #: What else an address answers.
 _ALSO: Final[dict[tuple[str, str], dict[str, str]]] = {
     ("get", "/readyz"): {"503": "Not fit for work."},
+    ("post", "/dashboard/sign-in"): {"303": "The answer to a form."},
 }
+
+#: Where a key is shown in the body, and may be refused though none is asked for.
+_KEY_IN_BODY: Final = {"/dashboard/sign-in"}
 
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
@@ -156,6 +160,8 @@ def _refusals(path: str, method: str, operation: dict[str, Any]) -> list[str]:
         codes.append("400")
     if "security" in operation:
         codes += ["401", "403", "429", "503"]
+    if path in _KEY_IN_BODY:
+        codes += ["401", "429"]
     if operation.get("parameters") or method == "post":
         codes.append("404")  # what the path, the query or the body names
     if "{" in path:

@@ -144,7 +144,7 @@ def get_one(asset_id: str, caller: Reader, farm: FarmHere) -> dict[str, Any]:
 @router.get(
     "/v2/assets/{asset_id}/download",
     response_class=PlainTextResponse,
-    responses=shown("text/plain", "https://bucket.example/harbour.mov?X-Amz-Signature=…"),
+    responses=shown({"text/plain": "https://bucket.example/harbour.mov?X-Amz-Signature=…"}),
 )
 def get_address(asset_id: str, caller: Reader, farm: FarmHere) -> PlainTextResponse:
     """The address to download an asset from, as plain text; it needs no key, for an hour."""

@@ -32,6 +32,13 @@ _RESULT_LINE: Final = (
     '"https://bucket.example/harbour.fra.mov?X-Amz-Signature=…", "output_duration": 5520.0}\n'
 )
 
+_RESULT_TABLE: Final = (
+    "row,request_id,title,language,id,status,output_url,output_path,output_name,output_sha256,"
+    "output_duration,error_code,error\r\n"
+    "1,harbour-fra,The Harbour,fra,0199a4de-2c3b-7d54-9a53-6a0e51d7c2f1,COMPLETED,"
+    "https://bucket.example/harbour.fra.mov?X-Amz-Signature=…,,,,5520.0,,\r\n"
+)
+
 router = APIRouter(tags=["batches"])
 
 #: How long addresses of outputs in a result that is read now work.
@@ -109,7 +116,7 @@ def one_batch(batch_id: str, caller: Reader, farm: FarmHere) -> dict[str, Any]:
 @router.get(
     "/v2/batch/{batch_id}/result",
     response_class=StreamingResponse,
-    responses=shown("application/x-ndjson", _RESULT_LINE),
+    responses=shown({"application/x-ndjson": _RESULT_LINE, "text/csv": _RESULT_TABLE}),
 )
 def batch_result(
     batch_id: str,

@@ -50,7 +50,7 @@ event: step.completed
 data: {"id": "81273-44102", "kind": "step.completed", "at": "2026-11-20T21:16:40.002000Z", …}
 
 """
-_CONTENT: Final = shown("text/event-stream", _STREAM)
+_CONTENT: Final = shown({"text/event-stream": _STREAM})
 
 
 class _Asked:

@@ -19,7 +19,7 @@ _PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
 @router.get(
     "/metrics",
     response_class=Response,
-    responses=shown("text/plain", 'lipfarm_queued_worker_seconds{queue="gpu"} 9120.0\n'),
+    responses=shown({"text/plain": 'lipfarm_queued_worker_seconds{queue="gpu"} 9120.0\n'}),
 )
 def get_metrics(request: Request, farm: FarmHere) -> Response:
     """The farm's and this process's numbers, in Prometheus' text format.

@@ -1,18 +1,29 @@
 """The OpenAPI document says what there is: every address, every refusal, with words for each."""
 
+import csv
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
 from api.app import create_app
 from api.catalogue import REFUSALS
+from infra.batch_results import COLUMNS
 from infra.db.session import Database
 from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 
 METHODS = {"get", "post", "put", "patch", "delete"}
+
+#: Ids by the library; times here, for it knows them only with a further package.
+FORMATS = FormatChecker()
+
+
+@FORMATS.checks("date-time", raises=ValueError)
+def _is_a_time(shown: object) -> bool:
+    return not isinstance(shown, str) or datetime.fromisoformat(shown).tzinfo is not None
 
 
 def _document() -> dict[str, Any]:
@@ -66,8 +77,7 @@ def test_an_address_is_described_with_a_tag_its_refusals_and_an_answer(path, ope
 def _conforms(shown: dict[str, Any]) -> None:
     """The example of a media type is one of its schema, formats such as times among it."""
     whole = shown["schema"] | {"components": DOCUMENT["components"]}
-    validator = Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER)
-    validator.validate(shown["example"])
+    Draft202012Validator(whole, format_checker=FORMATS).validate(shown["example"])
 
 
 @pytest.mark.parametrize(("path", "operation"), list(operations()))
@@ -82,6 +92,14 @@ def test_an_answer_and_a_body_are_shown_by_an_example_of_their_shape(path, opera
                 assert shown["example"], f"{path} does not show its {media_type}"
 
 
+@pytest.mark.parametrize("name", ["id", "createdAt"])
+def test_an_example_with_an_id_or_a_time_that_is_none_is_noticed(name):
+    answers = DOCUMENT["paths"]["/v2/generate/{generation_id}"]["get"]["responses"]
+    shown = answers["200"]["content"]["application/json"]
+    with pytest.raises(ValidationError):
+        _conforms(shown | {"example": shown["example"] | {name: "yesterday"}})
+
+
 def test_an_example_that_is_not_of_its_shape_is_noticed():
     (shown,) = (
         answer["content"]["application/json"]
@@ -89,6 +107,14 @@ def test_an_example_that_is_not_of_its_shape_is_noticed():
     )
     with pytest.raises(ValidationError):
         _conforms(shown | {"example": {"status": "fine"}})
+
+
+def test_the_result_of_a_batch_is_shown_as_lines_and_as_a_table():
+    result = DOCUMENT["paths"]["/v2/batch/{batch_id}/result"]["get"]["responses"]["200"]
+    assert result["content"].keys() == {"application/x-ndjson", "text/csv"}
+    head, row = csv.reader(result["content"]["text/csv"]["example"].splitlines())
+    assert head == list(COLUMNS)
+    assert len(row) == len(head)
 
 
 def test_what_is_referred_to_is_there():
