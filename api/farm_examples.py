@@ -43,8 +43,8 @@ _HAPPENED: Final = farm.Event(
     kind="step.completed",
     at=NOW,
     generationId=JOB,
-    stepId="4711",
-    data={"from": "running", "stage": "render", "attempt": 1, "segmentIndex": 17},
+    stepId="4710",
+    data={"from": "running", "stage": "render", "attempt": 1, "segmentIndex": 16},
 )
 
 _CELL: Final = farm.MatrixCell(
@@ -161,9 +161,9 @@ EXAMPLES: Final[dict[Any, Any]] = {
             farm.WorkersStep(
                 generationId=JOB,
                 generationName="The Harbour",
-                stepId="4711",
+                stepId="4712",
                 stage="render",
-                segmentIndex=17,
+                segmentIndex=18,
                 attempt=1,
                 frames=250,
                 framesDone=118,
@@ -181,7 +181,7 @@ EXAMPLES: Final[dict[Any, Any]] = {
         stages=[
             farm.StageStrip(
                 stage="render",
-                ids=[4709, 4710, 4711],
+                ids=[4709, 4710, 4712],
                 sizes=[250, 250, 250],
                 states="ccr",
                 frames=750,
@@ -192,7 +192,7 @@ EXAMPLES: Final[dict[Any, Any]] = {
         ],
         running=[
             farm.RunningStep(
-                id=4711, frames=250, framesDone=118, attempt=1, startedAt=NOW, worker="gpu-03"
+                id=4712, frames=250, framesDone=118, attempt=1, startedAt=NOW, worker="gpu-03"
             )
         ],
     ),

@@ -86,6 +86,23 @@ _IDEMPOTENCY_KEY: Final = {
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"},
 }
 
+#: Parameters that mean the same wherever they stand.
+_PARAMETERS: Final = {
+    "limit": "How many at the most.",
+    "cursor": "Where the page before ended, as its answer said.",
+    "created_after": "Created after this time.",
+    "created_before": "Created before this time.",
+    "sortBy": "Which come first.",
+    "fingerprint": "What the client knows the file by.",
+    "state": "Any of these.",
+    "generationId": "Of this generation.",
+    "endpointId": "To this address of the project's.",
+    "objectId": "What was done to this.",
+    "format": "A line of JSON a row, or a table.",
+    "buckets": "How many stretches the time is cut into.",
+    "last-event-id": "The id of the last event that is known; browsers send it by themselves.",
+}
+
 _ID: Final = {"type": "string", "format": "uuid"}
 _NUMBER: Final = {"type": "string", "pattern": "^[0-9]{1,18}$"}
 
@@ -126,6 +143,8 @@ def _complete(path: str, method: str, operation: dict[str, Any], shapes: dict[st
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             parameter["schema"] = _NUMBER if parameter["name"] == "step_id" else _ID
+        elif parameter["name"] in _PARAMETERS:
+            parameter.setdefault("description", _PARAMETERS[parameter["name"]])
     if method == "post" and (path in ORDERS or is_repeatable("POST", path)):
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     answers = operation["responses"]

@@ -65,6 +65,8 @@ def test_an_address_is_described_with_a_tag_its_refusals_and_an_answer(path, ope
         assert {"401", "403", "429"} <= set(answers)
     if "{" in path:
         assert "404" in answers
+    for parameter in operation.get("parameters", ()):
+        assert parameter["in"] == "path" or parameter["description"], parameter["name"]
     for status, answer in answers.items():
         assert answer["description"]
         if status[0] == "4":
