@@ -67,7 +67,7 @@ class AssetQuery(BaseModel):
     searchQuery: str | None = Field(  # noqa: N815 -- the wire's name
         None, max_length=200, pattern=r"^[^\x00]*$", description="In the name."
     )
-    sortBy: Sort = "dateDesc"  # noqa: N815 -- the wire's name
+    sortBy: Sort = Field("dateDesc", description="Which come first.")  # noqa: N815 -- the wire's name
     limit: int = Field(50, ge=1, le=100)
     cursor: str | None = Field(None, max_length=2000, description="Of the page before.")
     projectId: str | None = Field(  # noqa: N815 -- the wire's name

@@ -86,21 +86,12 @@ _IDEMPOTENCY_KEY: Final = {
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"},
 }
 
-#: Parameters that mean the same wherever they stand.
+#: Parameters of many lists, that mean the same in each.
 _PARAMETERS: Final = {
     "limit": "How many at the most.",
     "cursor": "Where the page before ended, as its answer said.",
     "created_after": "Created after this time.",
     "created_before": "Created before this time.",
-    "sortBy": "Which come first.",
-    "fingerprint": "What the client knows the file by.",
-    "state": "Any of these.",
-    "generationId": "Of this generation.",
-    "endpointId": "To this address of the project's.",
-    "objectId": "What was done to this.",
-    "format": "A line of JSON a row, or a table.",
-    "buckets": "How many stretches the time is cut into.",
-    "last-event-id": "The id of the last event that is known; browsers send it by themselves.",
 }
 
 _ID: Final = {"type": "string", "format": "uuid"}

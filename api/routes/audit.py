@@ -23,7 +23,9 @@ def list_audit(
     action: Annotated[
         str | None, Query(max_length=100, description="generation.cancel; or generation.")
     ] = None,
-    object_id: Annotated[str | None, Query(alias="objectId", max_length=100)] = None,
+    object_id: Annotated[
+        str | None, Query(alias="objectId", max_length=100, description="What was done to this.")
+    ] = None,
     cursor: Annotated[str | None, Query(max_length=30)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, Any]:

@@ -122,7 +122,9 @@ def batch_result(
     batch_id: str,
     caller: Reader,
     farm: FarmHere,
-    format: Literal["jsonl", "csv"] = "jsonl",  # noqa: A002 -- the wire's name
+    format: Annotated[  # noqa: A002 -- the wire's name
+        Literal["jsonl", "csv"], Query(description="A line of JSON a row, or a table.")
+    ] = "jsonl",
 ) -> StreamingResponse:
     """What became of every row so far, in the file's order: a line each."""
     with farm.database.transaction() as session:

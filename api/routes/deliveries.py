@@ -22,9 +22,15 @@ router = APIRouter(tags=["webhooks"])
 def list_messages(
     caller: Reader,
     farm: FarmHere,
-    state: Annotated[list[Literal["pending", "delivered", "failed"]] | None, Query()] = None,
-    generation_id: Annotated[str | None, Query(alias="generationId")] = None,
-    endpoint_id: Annotated[str | None, Query(alias="endpointId")] = None,
+    state: Annotated[
+        list[Literal["pending", "delivered", "failed"]] | None, Query(description="Any of these.")
+    ] = None,
+    generation_id: Annotated[
+        str | None, Query(alias="generationId", description="Of this generation.")
+    ] = None,
+    endpoint_id: Annotated[
+        str | None, Query(alias="endpointId", description="To this address of the project's.")
+    ] = None,
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> dict[str, Any]:

@@ -70,7 +70,9 @@ class _Asked:
             Query(alias="format", description="json is a page, oldest first."),
         ] = "stream",
         limit: Annotated[int, Query(ge=1, le=1000, description="Of a page.")] = 200,
-        last_event_id: Annotated[str | None, Header()] = None,
+        last_event_id: Annotated[
+            str | None, Header(description="The same; browsers send it by themselves.")
+        ] = None,
     ) -> None:
         # What the browser noted itself is newer than the address the page gave it.
         self.after = parse_place(last_event_id or after)

@@ -72,7 +72,9 @@ def get_samples(
     _caller: Reader,
     farm: FarmHere,
     minutes: Annotated[float, Query(gt=0, le=_KEPT_MINUTES, description="How far back.")] = 60,
-    buckets: Annotated[int, Query(ge=1, le=1000)] = 120,
+    buckets: Annotated[
+        int, Query(ge=1, le=1000, description="How many to cut the time into.")
+    ] = 120,
 ) -> dict[str, Any]:
     """How the queues went, in buckets of equal length, oldest first."""
     width = max(minutes * 60 / buckets, farm.settings.sample_seconds)

@@ -57,7 +57,14 @@ def begin_upload(wanted: InParts, caller: Submitter, farm: FarmHere) -> dict[str
 def list_under_way(
     caller: Reader,
     farm: FarmHere,
-    fingerprint: Annotated[str | None, Query(max_length=128, pattern=r"^[\x21-\x7e]+$")] = None,
+    fingerprint: Annotated[
+        str | None,
+        Query(
+            max_length=128,
+            pattern=r"^[\x21-\x7e]+$",
+            description="What the client knows the file by.",
+        ),
+    ] = None,
 ) -> dict[str, Any]:
     """Uploads in parts that are under way, newest first; a hundred at most."""
     with farm.database.transaction() as session:
