@@ -115,6 +115,35 @@ def test_thousands_of_segments_are_seen_at_once(studio: Studio, hands: Hands) ->
     expect(page.locator("#step-state")).to_have_text("Failed")
 
 
+def test_a_stage_that_began_after_now_stays_in_its_lane(studio: Studio, hands: Hands) -> None:
+    """The database's clock, the API's and the browser's are three."""
+    job = uuid.UUID(studio.job("Film"))
+    hands.reach(hands.worker(), job, "render")
+    hands.run("UPDATE steps SET started_at = now() + '1 hour' WHERE job_id = :job", job=job)
+    page = studio.open(f"/dashboard/jobs/{job}", viewport={"width": 390, "height": 844})
+    expect(page.locator("#lanes")).to_contain_text("render0 s")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_slow_answer_is_not_taken_for_another_clock(studio: Studio) -> None:
+    page = studio.open()
+    script = page.locator("script[type=module]").get_attribute("src")
+    ahead = """async ([script, wait, wrong]) => {
+      const { get, now } = await import(new URL("api.js", new URL(script, location)));
+      const [fetched, told] = [window.fetch, Date.now.bind(Date)];
+      Date.now = () => told() + wrong;
+      window.fetch = async (...asked) => {
+        const answer = await fetched(...asked);
+        await new Promise((resolve) => setTimeout(resolve, wait));
+        return answer;
+      };
+      await get("/v2/generations?limit=1");
+      return (now() - Date.now()) / 1000;
+    }"""
+    assert page.evaluate(ahead, [script, 5000, 0]) == 0
+    assert -3600 <= page.evaluate(ahead, [script, 0, 3_600_000]) < -3580
+
+
 def test_a_report_tells_shot_by_shot_what_was_done(studio: Studio, hands: Hands) -> None:
     job, worker = uuid.UUID(studio.job("Film")), hands.worker()
     hands.reach(worker, job, "stitch")

@@ -3,6 +3,7 @@
 const DOOR = "/dashboard/sign-in";
 const known = new Map(); // address → {tag, answer}
 const MOST_KNOWN = 200;
+const DATE_LAGS = 3000; // whole seconds, and written anew once a second, or later where there is much to do
 
 /** How far the server's clock is ahead of ours, in milliseconds. */
 let skew = 0;
@@ -24,8 +25,7 @@ export async function get(address, signal = undefined) {
   const before = known.get(address);
   const headers = { accept: "application/json" };
   if (before) headers["if-none-match"] = before.tag;
-  const answer = await fetch(address, { headers, signal, cache: "no-store" });
-  noteClock(answer);
+  const answer = await timed(address, { headers, signal });
   if (answer.status === 304 && before) return { ...before.answer, changed: false };
   const data = await read(answer);
   const tag = answer.headers.get("etag");
@@ -46,13 +46,11 @@ export async function find(address) {
 
 export async function send(method, address, body = undefined, headers = {}) {
   const isForm = body instanceof FormData;
-  const answer = await fetch(address, {
+  const answer = await timed(address, {
     method,
     headers: body === undefined || isForm ? headers : { "content-type": "application/json", ...headers },
     body: body === undefined || isForm ? body : JSON.stringify(body),
-    cache: "no-store",
   });
-  noteClock(answer);
   return read(answer);
 }
 
@@ -78,10 +76,17 @@ export function leave() {
   location.assign(`${DOOR}?${new URLSearchParams({ next: here })}`);
 }
 
-function noteClock(answer) {
-  const date = Date.parse(answer.headers.get("date") ?? "");
-  // The header has whole seconds: what is within them is no difference.
-  if (!Number.isNaN(date) && Math.abs(date - Date.now()) > 2000) skew = date - Date.now();
+async function timed(address, options) {
+  const sent = Date.now();
+  const answer = await fetch(address, { ...options, cache: "no-store" });
+  noteClock(Date.parse(answer.headers.get("date") ?? ""), sent, Date.now());
+  return answer;
+}
+
+/** The server dated its answer between the two moments we know: a slow answer is no difference of clocks. */
+function noteClock(date, sent, heard) {
+  if (Number.isNaN(date)) return;
+  skew = Math.max(0, date - heard) + Math.min(0, date + DATE_LAGS - sent);
 }
 
 function remember(address, entry) {

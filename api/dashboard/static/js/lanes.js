@@ -20,13 +20,17 @@ function showLane(lane, stage, begins, ends, span) {
   if (!stage.startedAt) return setText(end, /^u+$/.test(stage.states) ? "reused" : "not begun");
   const from = Date.parse(stage.startedAt);
   const to = stage.finishedAt ? Date.parse(stage.finishedAt) : ends;
-  bar.style.left = `${(100 * Math.max(0, from - begins)) / span}%`;
-  bar.style.width = `${(100 * Math.max(0, to - from)) / span}%`;
+  const left = within(from - begins, span);
+  bar.style.left = `min(${left}%, 100% - 3px)`;
+  bar.style.width = `${within(to - begins, span) - left}%`;
   const isFailed = stage.states.includes("f");
   bar.dataset.tone = isFailed ? "fail" : stage.finishedAt ? "ok" : "run";
   setAttribute(bar, "data-open", !stage.finishedAt);
-  const seconds = (to - from) / 1000;
+  const seconds = Math.max(0, to - from) / 1000;
   const frames = stage.frames ? ` · ${count(stage.framesDone)} frames` : "";
   setText(end, `${duration(seconds)}${frames}`);
   lane.title = `${stage.stage}: ${duration(seconds)}`;
 }
+
+/** A moment as per cent of the lane. By another clock than the stage's it may lie outside: it stays at the end. */
+const within = (moment, span) => Math.min(100, Math.max(0, (100 * moment) / span));
