@@ -46,13 +46,14 @@ chaos: install  ## every fault at every crash point; SEEDS=3 for more; takes a w
 fuzz: install  ## at least 5,000 requests made up from the OpenAPI document
 	$(BIN)/python -m pytest -q -m slow --timeout 3000 tests/api/test_fuzz.py
 
-bench: install  ## speed ratios in one run: the dub, the network that comes along, claims, an empty farm, batches, dashboards
+bench: install  ## speed ratios in one run: the dub, the network that comes along, claims, an empty farm, batches, dashboards, the API's start
 	$(BIN)/python -m bench.speed
 	$(BIN)/python -m bench.shipped
 	$(BIN)/python -m bench.claims
 	$(BIN)/python -m bench.farm empty
 	$(BIN)/python -m bench.batch
 	$(BIN)/python -m bench.dashboard
+	$(BIN)/python -m bench.start
 
 clean:  ## remove .venv, out and caches
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -13,26 +13,23 @@ import contextlib
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import click
 import httpx
-import psutil
 from sqlalchemy import text
 
 from bench.large_farm import FILM, fill
+from bench.serving import running_api
 from bench.watching import measure_watching
 from infra.db.migrating import upgrade
 from infra.db.projects import create_api_key, create_project
 from infra.db.samples import take_sample
 from infra.db.session import Database
-from infra.services.ports import free_port
 from infra.services.postgres import running_postgres
 from infra.services.valkey import running_valkey
 
@@ -74,26 +71,6 @@ def _pages(film: str, episode: str, cursor: str, batch: str) -> dict[str, str]:
         "workers": "/v2/workers",
         "metrics": "/metrics",
     }
-
-
-@contextlib.contextmanager
-def _api(environment: Mapping[str, str]) -> Iterator[tuple[str, psutil.Process]]:
-    port = free_port()
-    command = [sys.executable, "-m", "lipfarm", "api", "--port", str(port)]
-    process = subprocess.Popen(command, env=dict(os.environ) | dict(environment))
-    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
-    try:
-        while True:
-            assert process.poll() is None, "the API does not start"
-            assert time.monotonic() < deadline, "the API does not answer"
-            with contextlib.suppress(httpx.TransportError):
-                httpx.get(f"{url}/healthz").raise_for_status()
-                break
-            time.sleep(0.05)
-        yield url, psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _measure(client: httpx.Client, path: str, rounds: int) -> list[float] | int:
@@ -165,7 +142,7 @@ def main(jobs: int, rounds: int, watchers: int, seconds: float, url_file: Path |
             "LIPFARM_S3_SECRET_KEY": "none",
             "LIPFARM_LOG_LEVEL": "warning",
         }
-        url, api = servers.enter_context(_api(environment))
+        url, api = servers.enter_context(running_api(environment))
         if url_file is not None:
             url_file.write_text(json.dumps({"url": url, "key": key, "db": postgres.url("farm")}))
             input("serving; Enter ends it\n")
