@@ -18,17 +18,21 @@ def running_api(environment: Mapping[str, str]) -> Iterator[tuple[str, psutil.Pr
     """Its address once it answers, and its process; for as long as the block runs."""
     port = free_port()
     command = [sys.executable, "-m", "lipfarm", "api", "--port", str(port)]
-    process = subprocess.Popen(command, env=dict(os.environ) | dict(environment))
     url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
-    try:
-        while True:
-            assert process.poll() is None, "the API does not start"
-            assert time.monotonic() < deadline, "the API does not answer"
-            with contextlib.suppress(httpx.TransportError):
-                httpx.get(f"{url}/healthz").raise_for_status()
-                break
-            time.sleep(0.05)
-        yield url, psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait()
+    with httpx.Client(base_url=url) as client:
+        process = subprocess.Popen(command, env=dict(os.environ) | dict(environment))
+        try:
+            while not _answers(client):
+                assert process.poll() is None, "the API does not start"
+                assert time.monotonic() < deadline, "the API does not answer"
+                time.sleep(0.02)
+            yield url, psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _answers(client: httpx.Client) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return client.get("/healthz").is_success
+    return False
