@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from api import farm_schemas as farm
+from api import project_schemas as project
 from api.examples import BATCH, CREATED, FINISHED, JOB, NOW, SHA256, STARTED, STEP
 
 _WORKER: Final = "0199a4d0-77aa-7c11-b1f2-93d4c5e6f708"
@@ -10,7 +11,7 @@ _KEY: Final = "0199a3b2-5d10-7e9f-a8c4-1b2d3e4f5a60"
 _ENDPOINT: Final = "0199a3b4-0c21-7f3a-9d8e-2c4b6a8d0e1f"
 _DELIVERY: Final = "0199a4e1-9b42-7a6d-8c5f-3e2d1c0b9a87"
 _VIEW: Final = "0199a3c0-8f55-7b4c-9e1d-5a6b7c8d9e0f"
-_NEW_KEY: Final = farm.Key(
+_NEW_KEY: Final = project.Key(
     id=_KEY,
     name="night batches",
     prefix="lf_7Qm2Xc9k",
@@ -22,7 +23,7 @@ _NEW_KEY: Final = farm.Key(
     isOwn=False,
 )
 
-_DELIVERED: Final = farm.Delivery(
+_DELIVERED: Final = project.Delivery(
     id=_DELIVERY,
     createdAt=FINISHED,
     event="generation.completed",
@@ -82,9 +83,9 @@ _BUCKET: Final = farm.Bucket(
 
 #: By shape.
 EXAMPLES: Final[dict[Any, Any]] = {
-    farm.Key: _NEW_KEY,
-    farm.NewKey: farm.NewKey(**_NEW_KEY, key="lf_7Qm2Xc9k…"),
-    farm.Endpoint: farm.Endpoint(
+    project.Key: _NEW_KEY,
+    project.NewKey: project.NewKey(**_NEW_KEY, key="lf_7Qm2Xc9k…"),
+    project.Endpoint: project.Endpoint(
         id=_ENDPOINT,
         url="https://studio.example/dubbed",
         events=["generation.completed", "generation.failed"],
@@ -92,23 +93,23 @@ EXAMPLES: Final[dict[Any, Any]] = {
         createdAt=CREATED,
         disabledAt=None,
     ),
-    farm.Secret: farm.Secret(
+    project.Secret: project.Secret(
         secret="whsec_…",  # noqa: S106 -- none
         createdAt=CREATED,
-        former=[farm.FormerSecret(createdAt=CREATED, expiresAt=FINISHED)],
+        former=[project.FormerSecret(createdAt=CREATED, expiresAt=FINISHED)],
     ),
-    farm.Delivery: _DELIVERED,
-    farm.DeliveryDetail: farm.DeliveryDetail(
+    project.Delivery: _DELIVERED,
+    project.DeliveryDetail: project.DeliveryDetail(
         **_DELIVERED,
         payload={"id": JOB, "status": "COMPLETED"},
         attemptList=[
-            farm.DeliveryAttempt(number=1, at=FINISHED, status=204, error=None, milliseconds=83)
+            project.DeliveryAttempt(number=1, at=FINISHED, status=204, error=None, milliseconds=83)
         ],
     ),
-    farm.DeliveryPage: farm.DeliveryPage(items=[_DELIVERED], nextCursor=None),
-    farm.AuditPage: farm.AuditPage(
+    project.DeliveryPage: project.DeliveryPage(items=[_DELIVERED], nextCursor=None),
+    project.AuditPage: project.AuditPage(
         items=[
-            farm.AuditEntry(
+            project.AuditEntry(
                 id="9041",
                 at=NOW,
                 actor="night batches",
@@ -242,13 +243,13 @@ EXAMPLES: Final[dict[Any, Any]] = {
         kept_original=[{"start": 4250, "end": 4500, "reason": "asked for"}],
         shots=[{"start": 0, "end": 212, "faces_seen": 1, "spans": []}],
     ),
-    farm.View: farm.View(
+    project.View: project.View(
         id=_VIEW,
         name="Night shift",
         filter={"show": "attention", "label": "season 1"},
         createdAt=CREATED,
     ),
-    farm.SignedIn: farm.SignedIn(project="studio", scopes=["submit"], expiresAt=FINISHED),
+    project.SignedIn: project.SignedIn(project="studio", scopes=["submit"], expiresAt=FINISHED),
     farm.Alive: farm.Alive(status="ok"),
     farm.Ready: farm.Ready(status="ok", database="ok", bucket="ok", redis="ok"),
 }

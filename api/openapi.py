@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from api import examples, farm_examples, farm_schemas, schemas
+from api import examples, farm_examples, farm_schemas, project_schemas, schemas
 from api.catalogue import REFUSALS
 from api.repeating import ORDERS, is_repeatable
 
@@ -65,6 +65,7 @@ _OK: Final[dict[tuple[str, str], tuple[str, Any]]] = {
         for action in ("cancel", "pause", "resume", "retry", "priority")
     },
     **farm_schemas.OK,
+    **project_schemas.OK,
 }
 
 _EXAMPLES: Final = examples.EXAMPLES | farm_examples.EXAMPLES

@@ -111,9 +111,10 @@ def _prepare_int8(network: Wav2Lip, why: str) -> tuple[Prepared, float]:
     """In integers throughout if that is good enough, else with a head in floats; how like fp32."""
     folded = fold(network)
     scales = find_scales(folded, calibration_batches(_CALIBRATION_BATCHES, _CALIBRATION_BATCH))
+    reference = Reference(network)
     for float_head in (False, True):
         forward = _channels_last(Int8Wav2Lip(folded, scales, float_head=float_head))
-        likeness = compare(network, forward)
+        likeness = reference.likeness(forward)
         if likeness >= LEAST_PSNR_DB:
             break
     note = f"{Precision.INT8.value}, {why}; {likeness:.0f} dB from fp32"
@@ -127,12 +128,19 @@ def _channels_last(quantized: Int8Wav2Lip) -> Forward:
     return forward
 
 
-def compare(network: Wav2Lip, forward: Forward) -> float:
-    """Likeness of a forward pass to the network's own on held-out variants: PSNR in dB."""
-    with torch.inference_mode():
-        for mel, faces in calibration_batches(1, _CALIBRATION_BATCH, first=_HELD_OUT):
-            error = torch.mean((forward(mel, faces) - network(mel, faces)) ** 2)
-    return float(-10 * torch.log10(error.clamp_min(1e-12)))
+class Reference:
+    """What a network draws of held-out variants, to hold other forward passes against."""
+
+    def __init__(self, network: Wav2Lip) -> None:
+        ((self._mel, self._faces),) = calibration_batches(1, _CALIBRATION_BATCH, first=_HELD_OUT)
+        with torch.inference_mode():
+            self._drawn = network(self._mel, self._faces)
+
+    def likeness(self, forward: Forward) -> float:
+        """How like it another pass draws the same: PSNR in dB."""
+        with torch.inference_mode():
+            error = torch.mean((forward(self._mel, self._faces) - self._drawn) ** 2)
+        return float(-10 * torch.log10(error.clamp_min(1e-12)))
 
 
 def has_bf16() -> bool:

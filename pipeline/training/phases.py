@@ -23,8 +23,8 @@ from pipeline.training.samples import Batch, Sampler
 Phase = Literal["hear", "draw", "speak"]
 PHASES: Final[tuple[Phase, ...]] = ("hear", "draw", "speak")
 
-#: Of the time there is, when a phase ends at the latest. Detail asked for before the drawing is true
-#: becomes a texture that stays: measured, teeth drawn as dots with the drawing ended at 0.38.
+#: Of the time there is, when a phase ends at the latest. Detail asked for before the drawing is
+#: true becomes a texture that stays: teeth were drawn as dots where drawing ended at 0.38.
 ENDS: Final[dict[Phase, float]] = {"hear": 0.06, "draw": 0.6, "speak": 1.0}
 
 #: The last part of the time, in which the rate falls to a twentieth.

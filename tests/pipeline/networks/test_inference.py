@@ -15,7 +15,7 @@ from pipeline.networks.calibration import calibration_batches
 from pipeline.networks.folding import fold
 from pipeline.networks.inference import Wav2LipNetwork
 from pipeline.networks.int8 import Int8Wav2Lip
-from pipeline.networks.precision import compare, has_int8, prepare
+from pipeline.networks.precision import Reference, has_int8, prepare
 from pipeline.networks.wav2lip import Wav2Lip, load_checkpoint
 
 CPU = torch.device("cpu")
@@ -166,10 +166,10 @@ def test_head_stays_in_floats_where_integers_throughout_are_not_good_enough(
 
     monkeypatch.setattr(precision_module, "Int8Wav2Lip", quantize)
     network = load_checkpoint(checkpoint)
-    throughout = compare(network, prepare(network, CPU, "int8").forward)
+    throughout = Reference(network).likeness(prepare(network, CPU, "int8").forward)
     assert heads == [False]
     monkeypatch.setattr(precision_module, "LEAST_PSNR_DB", throughout + 0.5)
-    assert compare(network, prepare(network, CPU, "int8").forward) > throughout + 0.5
+    assert Reference(network).likeness(prepare(network, CPU, "int8").forward) > throughout + 0.5
     assert heads == [False, False, True]
 
 
@@ -185,8 +185,8 @@ def test_every_worker_quantizes_alike(checkpoint: Path) -> None:
 
 def test_comparison_sees_a_wrong_network(checkpoint: Path) -> None:
     network = load_checkpoint(checkpoint)
-    assert compare(network, network) > 100
-    assert compare(network, lambda mel, faces: network(mel, faces) + 0.1) < 21
+    assert Reference(network).likeness(network) > 100
+    assert Reference(network).likeness(lambda mel, faces: network(mel, faces) + 0.1) < 21
 
 
 def sound(speech: np.ndarray) -> Sound:
