@@ -5,12 +5,13 @@ with one scale an output channel. The arithmetic is oneDNN's, through the operat
 compiler emits for quantized convolutions; they take and return plain uint8 tensors. Scales come
 from a fixed calibration set, so the same checkpoint gives the same integers on every worker.
 
-Three things differ from a float network layer by layer:
+Four things differ from a float network layer by layer:
 
 - a *joined* tensor (decoder output and skip) keeps the scales of its two parts; the next layer's
   weights absorb them, so joining is a copy of bytes;
 - a transposed convolution of stride 2 is an ordinary 2×2 convolution that yields the four pixels
   of each output square as four groups of channels, which are then dealt out;
+- the first convolution of the face, 7×7 of six channels, takes and gives 2×2 pixels at once;
 - the last 1×1 convolution and the first one of the sound stay in floats; so may the *head*, the
   two blocks of the face encoder that see most pixels: rounding them does a wide network's picture
   most harm, and in a narrow one they are a quarter of the work.
@@ -18,12 +19,14 @@ Three things differ from a float network layer by layer:
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pipeline.networks.wav2lip import Conv2d, Conv2dTranspose, Wav2Lip
 
@@ -124,16 +127,8 @@ class _Doubling:
         )
 
     def __call__(self, x: Tensor) -> Tensor:
-        batch, _, height, width = x.shape
         y = self.convolution(x)  # (B, 4C, H + 1, W + 1); padding is on all sides, so drop the first
-        y = y.permute(0, 2, 3, 1)[:, 1:, 1:]  # (B, H, W, 4C), channels dense
-        words = y.view(torch.int64) if y.shape[3] % 32 == 0 else y  # eight bytes at a time
-        # (B, H, W, 2, 2, C), a square's pixels last; then in the order of the picture's rows.
-        squares = words.reshape(batch, height, width, 2, 2, -1).permute(0, 1, 3, 2, 4, 5)
-        pixels = torch.empty(squares.shape, dtype=words.dtype).copy_(squares).view(torch.uint8)
-        return pixels.reshape(batch, 2 * height, 2 * width, -1).permute(
-            0, 3, 1, 2
-        )  # (B, C, 2H, 2W), channels last
+        return _deal(y.permute(0, 2, 3, 1)[:, 1:, 1:])
 
 
 class _Spreading:
@@ -146,6 +141,48 @@ class _Spreading:
     def __call__(self, x: Tensor) -> Tensor:
         y = self.convolution(x)  # (B, 9C, 1, 1)
         return y.reshape(len(x), 3, 3, -1).permute(0, 3, 1, 2)  # (B, C, 3, 3), channels last
+
+
+class _FourAtOnce:
+    """A 7×7 convolution of few channels as one that sees and gives 2×2 pixels as channels.
+
+    The same sums of the same integers, in vectors that are full: six channels fill a third of one.
+    Squares of the input begin one pixel up and left of those of the output, so that the seven taps
+    of both pixels of an output square lie in four input squares.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, code: Coded, out_scale: float) -> None:
+        outputs, inputs = weight.shape[:2]
+        square = weight.new_zeros(2, 2, outputs, 2, 2, inputs, 4, 4)
+        for row, column, tap_y, tap_x in product((0, 1), (0, 1), range(7), range(7)):
+            (down, low), (right, far) = divmod(row + tap_y, 2), divmod(column + tap_x, 2)
+            square[row, column, :, low, far, :, down, right] = weight[:, :, tap_y, tap_x]
+        four = Coded(code.scales.repeat(4))
+        self.convolution = _Convolution(
+            square.flatten(3, 5).flatten(0, 2), bias.repeat(4), four, out_scale, padding=(1, 1)
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        batch, _, height, width = x.shape
+        padded = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))  # (B, H + 2, W + 2, C)
+        pairs = padded.view(torch.int16)  # two bytes at a time
+        squares = pairs.reshape(batch, height // 2 + 1, 2, width // 2 + 1, -1).transpose(2, 3)
+        seen = squares.reshape(batch, height // 2 + 1, width // 2 + 1, -1).view(torch.uint8)
+        return _deal(self.convolution(seen.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+
+
+def _deal(squares: Tensor) -> Tensor:
+    """``(B, H, W, 4C)``, a square's pixels after each other: ``(B, C, 2H, 2W)``, channels last."""
+    batch, height, width, values = squares.shape
+    words = squares
+    for size, dtype in ((8, torch.int64), (4, torch.int32)):  # so many bytes at a time
+        if values % (4 * size) == 0:
+            words = squares.view(dtype)
+            break
+    # (B, H, W, 2, 2, C); then in the order of the picture's rows.
+    pixels = words.reshape(batch, height, width, 2, 2, -1).permute(0, 1, 3, 2, 4, 5)
+    dealt = torch.empty(pixels.shape, dtype=words.dtype).copy_(pixels).view(torch.uint8)
+    return dealt.reshape(batch, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
 
 
 Layer = Callable[[Tensor], Tensor]
@@ -236,6 +273,8 @@ def _quantize(block: nn.Module, code: Coded, scales: Scales) -> tuple[list[Layer
         if isinstance(module, Conv2dTranspose):
             kind = _Doubling if shape["stride"] == (2, 2) else _Spreading
             layers.append(kind(weight, bias, code, scale))
+        elif weight.shape[2:] == (7, 7):
+            layers.append(_FourAtOnce(weight, bias, code, scale))
         elif cast(Conv2d, module).residual:
             layers.append(_Residual(weight, bias, code, scale, **shape))
         else:

@@ -1,0 +1,25 @@
+"""Parts of the network in integers against the plain way of counting the same."""
+
+import pytest
+import torch
+
+from pipeline.networks.int8 import Coded, _Convolution, _FourAtOnce
+from pipeline.networks.precision import has_int8
+
+pytestmark = pytest.mark.skipif(
+    not has_int8(torch.device("cpu")), reason="int8 needs a CPU with VNNI instructions"
+)
+
+
+@pytest.mark.parametrize("outputs", [1, 4, 16])
+def test_four_pixels_at_once_are_the_same_integers_as_one_by_one(outputs: int) -> None:
+    random = torch.Generator().manual_seed(outputs)
+    weight = torch.randn(outputs, 6, 7, 7, generator=random)
+    bias = torch.randn(outputs, generator=random)
+    faces = torch.randint(0, 256, (2, 6, 96, 96), dtype=torch.uint8, generator=random)
+    faces = faces.contiguous(memory_format=torch.channels_last)
+    code = Coded(torch.linspace(0.5, 1.5, 6) / 255)
+    plain = _Convolution(weight, bias, code, 0.1, padding=(3, 3))(faces)
+    fours = _FourAtOnce(weight, bias, code, 0.1)(faces)
+    assert plain.float().std() > 5
+    assert torch.equal(fours, plain)
