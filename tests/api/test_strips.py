@@ -55,6 +55,8 @@ def test_a_strip_has_a_letter_for_every_step(hands: Hands, project: uuid.UUID, a
         hands.run(f"UPDATE steps SET {state} = true{queued} WHERE id = {claim.step_id}")  # noqa: S608
     fail(hands, claims[4], "content")
     fail(hands, claims[5], "infrastructure")
+    # However long this test takes, the pause before the next try has not passed.
+    hands.run("UPDATE steps SET not_before = now() + '1 hour' WHERE not_before IS NOT NULL")
     found = ask(f"/v2/generate/{job}/strip").json()
     stages = {stage["stage"]: stage for stage in found["stages"]}
     assert list(stages) == ["prepare", "detect", "track", "render"]
