@@ -50,15 +50,18 @@ def crash_point(name: str) -> None:
 def _take(armed: Path, point: Path) -> str | None:
     """The action, if it is this process's turn; a rename succeeds for one process alone."""
     passes = int(armed.name.rpartition("-")[2])
-    next_name = f"{point.name}.reached" if passes <= 1 else f"{point.name}.armed-{passes - 1}"
+    mine = armed.with_name(f"{point.name}.taken-{os.getpid()}")
+    next_in_line = armed.with_name(f"{point.name}.armed-{passes - 1}")
     try:
-        action = armed.read_text()
-        armed.rename(armed.with_name(next_name))
+        armed.rename(mine if passes <= 1 else next_in_line)
     except FileNotFoundError:
         return None
     if passes > 1:
         return None
-    armed.with_name(next_name).write_text(str(os.getpid()))
+    action = mine.read_text()
+    # Whoever watches for the point must never see it reached without the pid in it.
+    mine.write_text(str(os.getpid()))
+    mine.rename(armed.with_name(f"{point.name}.reached"))
     return action
 
 

@@ -5,7 +5,9 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +64,31 @@ def test_a_waiting_point_goes_on_when_told(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / f"{POINT}.continue").touch()
     crash_point(POINT)
     assert (tmp_path / f"{POINT}.reached").read_text() == str(os.getpid())
+
+
+def test_a_point_is_never_seen_reached_without_the_pid_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIPFARM_CRASH_DIR", str(tmp_path))
+    (tmp_path / f"{POINT}.armed-1").write_text("wait")
+    (tmp_path / f"{POINT}.continue").touch()
+    reached = tmp_path / f"{POINT}.reached"
+    seen = []
+    rename, write_text = Path.rename, Path.write_text
+
+    def watched(do: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*args: object) -> Any:
+            result = do(*args)
+            if reached.exists():
+                seen.append(reached.read_text())
+            return result
+
+        return step
+
+    monkeypatch.setattr(Path, "rename", watched(rename))
+    monkeypatch.setattr(Path, "write_text", watched(write_text))
+    crash_point(POINT)
+    assert set(seen) == {str(os.getpid())}
 
 
 def test_every_point_is_in_the_code_and_every_one_in_the_code_is_listed() -> None:
