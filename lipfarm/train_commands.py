@@ -100,6 +100,7 @@ def _table(measures: "Measures") -> str:
         "mouth error, right sound": f"{measures.right:.2f} levels",
         "mouth error, wrong sound": f"{measures.wrong:.2f} levels ({measures.sound_matters:+.1%})",
         "mouth opening, correlation": f"{measures.shape:.2f}",
+        "mouth opening over the film's": f"{measures.reach:.2f}",
         "sharpness over the film's": f"{measures.sharpness:.2f}",
         "colour error": f"{measures.colour:.1f} levels",
         "motion in speech over silence": "not measured"

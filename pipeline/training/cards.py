@@ -29,6 +29,7 @@ On people held out:
 | mouth error, right sound | {right:.2f} levels of 255 |
 | mouth error, wrong sound | {wrong:.2f} ({sound_matters:+.1%}) |
 | correlation of mouth opening | {shape:.2f} |
+| how far mouths open over the film's | {reach:.2f} |
 | sharpness of the mouth over the film's | {sharpness:.2f} |
 | colour error | {colour:.1f} levels |
 | motion in speech over silence | {motion} |

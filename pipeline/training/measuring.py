@@ -44,6 +44,7 @@ class Measures:
             moment's. The reference's own mouth is another one's, or copying it would be enough.
         sound_matters: how much worse the wrong sound is, as a part.
         shape: correlation of the drawn mouth's opening with the filmed one's.
+        reach: how far the drawn mouth opens and closes over how far the filmed one does.
         sharpness: gradient energy of the drawn mouth over the filmed one's.
         colour: mean error of the drawn half's mean colour, in levels, after the cast that shows on
             the half that was given was taken out, as the compositor does.
@@ -55,6 +56,7 @@ class Measures:
     wrong: float
     sound_matters: float
     shape: float
+    reach: float
     sharpness: float
     colour: float
     motion: float | None
@@ -76,7 +78,7 @@ def measure(
         shapes: of the clips it trained on.
         samples: of each clip.
     """
-    right, wrong, sharp, colour, shape, motions = [], [], [], [], [], []
+    right, wrong, sharp, colour, openings, motions = [], [], [], [], [], []
     for clip in clips:
         sampler = Sampler([clip], shapes, 0)
         told = sampler.draw(samples, 0, worthless=1.0, changed=False)
@@ -86,14 +88,15 @@ def measure(
         wrong.append(_mouth_error(_draw(network, misled), misled.wanted))
         sharp.append(_energy(drawn) / _energy(told.wanted))
         colour.append(_color_error(drawn, told.wanted))
-        shape.append(_agreement(shapes, drawn, told.wanted))
+        openings.append((_openings(shapes, drawn), _openings(shapes, told.wanted)))
         motions.append(_motion(network, clip))
     known = [motion for motion in motions if motion is not None]
     return Measures(
         right=255 * float(np.mean(right)),
         wrong=255 * float(np.mean(wrong)),
         sound_matters=float(np.mean(wrong) / np.mean(right)) - 1,
-        shape=float(np.mean(shape)),
+        shape=float(np.mean([correlation(ours, filmed) for ours, filmed in openings])),
+        reach=float(np.mean([ours.std() / filmed.std() for ours, filmed in openings])),
         sharpness=float(np.mean(sharp)),
         colour=255 * float(np.mean(colour)),
         motion=float(np.median(known)) if known else None,
@@ -148,9 +151,9 @@ def _color_error(drawn: Tensor, wanted: Tensor) -> float:
     return off.abs().mean().item()
 
 
-def _agreement(shapes: MouthShapes, drawn: Tensor, wanted: Tensor) -> float:
-    a, b = shapes.of_faces(drawn).numpy()[:, 0], shapes.of_faces(wanted).numpy()[:, 0]
-    return correlation(a, b)
+def _openings(shapes: MouthShapes, faces: Tensor) -> npt.NDArray[np.float32]:
+    openings: npt.NDArray[np.float32] = shapes.of_faces(faces).numpy()[:, 0]
+    return openings
 
 
 def _motion(network: Network, clip: Clip) -> float | None:

@@ -287,7 +287,8 @@ def describe(measures: Measures) -> str:
     )
     return (
         f"mouth error {measures.right:.2f} levels, with a wrong sound {measures.wrong:.2f} "
-        f"({100 * measures.sound_matters:+.1f} %), shape {measures.shape:.2f}, sharpness "
+        f"({100 * measures.sound_matters:+.1f} %), shape {measures.shape:.2f}, reach "
+        f"{measures.reach:.2f}, sharpness "
         f"{measures.sharpness:.2f}, colour {measures.colour:.1f} levels{motion}"
     )
 
