@@ -15,7 +15,7 @@ import torch
 
 from pipeline.networks.inference import CPU_BATCH
 from pipeline.networks.precision import has_int8, prepare
-from pipeline.networks.wav2lip import Wav2Lip
+from pipeline.networks.wav2lip import Wav2Lip, in_unit
 
 CPU = torch.device("cpu")
 
@@ -29,10 +29,10 @@ def candidates(width: int) -> dict[str, Callable[[], object]]:
     network = seeded_network(width)
     generator = torch.Generator().manual_seed(1)
     mel = torch.rand(CPU_BATCH, 1, 80, 16, generator=generator) * 8 - 4
-    faces = torch.rand(CPU_BATCH, 6, 96, 96, generator=generator)
+    faces = torch.randint(0, 256, (CPU_BATCH, 6, 96, 96), dtype=torch.uint8, generator=generator)
     channels_last = faces.contiguous(memory_format=torch.channels_last)
     precisions = ["fp32-folded", "bf16", *(["int8"] if has_int8(CPU) else []), "auto"]
-    calls: dict[str, Callable[[], object]] = {"eager fp32": partial(network, mel, faces)}
+    calls: dict[str, Callable[[], object]] = {"eager fp32": partial(network, mel, in_unit(faces))}
     for precision in precisions:
         start = time.perf_counter()
         prepared = prepare(network, CPU, precision)

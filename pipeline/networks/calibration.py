@@ -26,7 +26,7 @@ Faces = npt.NDArray[np.uint8]
 def calibration_batches(
     batches: int, batch_size: int, first: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Mel ``(B, 1, 80, 16)`` and faces ``(B, 6, 96, 96)`` in [0, 1], as the network takes them.
+    """Mel ``(B, 1, 80, 16)`` and faces ``(B, 6, 96, 96)`` in uint8 levels, to try a network with.
 
     Args:
         batches: how many.
@@ -41,7 +41,7 @@ def calibration_batches(
         faces = np.stack([_faces(np.asarray(picture, np.uint8), number) for number in numbers])
         starts = [(number * 37) % (mel.shape[1] - WINDOW_STEPS) for number in numbers]
         windows = np.stack([mel[None, :, start : start + WINDOW_STEPS] for start in starts])
-        yield torch.from_numpy(windows), torch.from_numpy(faces) / 255
+        yield torch.from_numpy(windows), torch.from_numpy(faces)
 
 
 def _faces(picture: Faces, number: int) -> Faces:

@@ -123,10 +123,8 @@ class Wav2LipNetwork:
             for i, (crop, feature) in enumerate(zip(crops, features, strict=True)):
                 faces[i] = _network_input(crop)
                 mel[i, ..., 0] = feature
-            # The original divided in float64 and rounded; of a level, that is the same float32.
             # Channels last, as numpy and torch had it there; another layout would round otherwise.
-            scaled = np.divide(faces, 255, dtype=np.float32)
-            drawn = self._forward(_nchw(mel).to(self.device), _nchw(scaled).to(self.device))
+            drawn = self._forward(_nchw(mel).to(self.device), _nchw(faces).to(self.device))
             levels = (drawn[: len(crops)].cpu() * 255.0).to(torch.uint8)  # cut off, not rounded
         return list(np.ascontiguousarray(levels.permute(0, 2, 3, 1).numpy()))
 
@@ -141,7 +139,7 @@ class Wav2LipNetwork:
             torch.cuda.empty_cache()
 
 
-def _nchw(batch: npt.NDArray[np.float32]) -> torch.Tensor:
+def _nchw(batch: npt.NDArray[np.float32 | np.uint8]) -> torch.Tensor:
     """``(B, H, W, C)`` seen as ``(B, C, H, W)``, without moving a value."""
     return torch.from_numpy(batch).permute(0, 3, 1, 2)
 

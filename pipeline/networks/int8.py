@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.networks.wav2lip import Conv2d, Conv2dTranspose, Wav2Lip
+from pipeline.networks.wav2lip import Conv2d, Conv2dTranspose, Wav2Lip, in_unit
 
 _LARGEST_WEIGHT = 127
 _LARGEST_ACTIVATION = 255
@@ -36,7 +36,7 @@ _LARGEST_ACTIVATION = 255
 #: Blocks of the face encoder that are its head.
 _HEAD_BLOCKS = 2
 
-#: A face is made of levels, each exactly an integer.
+#: What a face's integers stand for: its levels, as they are.
 _LEVEL = 1 / 255
 
 Scales = dict[nn.Module, float]
@@ -189,7 +189,7 @@ Layer = Callable[[Tensor], Tensor]
 
 
 class Int8Wav2Lip:
-    """The quantized network, called as the float one.
+    """The quantized network, called as the float one but for its faces, which are levels.
 
     Args:
         network: folded (see :mod:`pipeline.networks.folding`), float32, on the CPU. Only the
@@ -227,9 +227,9 @@ class Int8Wav2Lip:
         self._draw = _Convolution(weight, bias, code, None, **shape)
 
     def __call__(self, mel: Tensor, faces: Tensor) -> Tensor:
-        """As :meth:`Wav2Lip.forward`; all float32."""
+        """As :meth:`Wav2Lip.forward`, but of faces in uint8 levels."""
         skips = self._see_head(faces)
-        x = skips[-1] if skips else _coded(faces, _LEVEL)
+        x = skips[-1] if skips else faces
         for layers in self._encoder:
             x = _run(layers, x)
             skips.append(x)
@@ -240,10 +240,12 @@ class Int8Wav2Lip:
         return torch.sigmoid_(self._last(self._draw(x)))
 
     def _see_head(self, faces: Tensor) -> list[Tensor]:
-        seen = []
+        if not self._head_scales:
+            return []
+        seen, x = [], in_unit(faces)
         for block, scale in zip(self._head, self._head_scales, strict=True):
-            faces = block(faces)
-            seen.append(_coded(faces, scale))
+            x = block(x)
+            seen.append(_coded(x, scale))
         return seen
 
 
@@ -304,7 +306,7 @@ def find_scales(network: Wav2Lip, batches: Iterable[tuple[Tensor, Tensor]]) -> S
 
     Args:
         network: folded, float32.
-        batches: mel ``(B, 1, 80, 16)`` and faces ``(B, 6, 96, 96)`` in [0, 1].
+        batches: mel ``(B, 1, 80, 16)`` and faces ``(B, 6, 96, 96)`` in uint8.
     """
     seen: dict[nn.Module, list[Values]] = {}
 
@@ -318,7 +320,7 @@ def find_scales(network: Wav2Lip, batches: Iterable[tuple[Tensor, Tensor]]) -> S
     try:
         with torch.inference_mode():
             for mel, faces in batches:
-                network(mel, faces)
+                network(mel, in_unit(faces))
     finally:
         for hook in hooks:
             hook.remove()

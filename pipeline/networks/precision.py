@@ -11,9 +11,10 @@ from pipeline.errors import ParameterError
 from pipeline.networks.calibration import calibration_batches
 from pipeline.networks.folding import fold
 from pipeline.networks.int8 import Int8Wav2Lip, find_scales
-from pipeline.networks.wav2lip import Wav2Lip
+from pipeline.networks.wav2lip import Wav2Lip, in_unit
 
-#: Mel ``(B, 1, 80, 16)`` and faces ``(B, 6, 96, 96)`` float32 → ``(B, 3, 96, 96)`` float32.
+#: Mel ``(B, 1, 80, 16)`` float32 and faces ``(B, 6, 96, 96)`` uint8 → ``(B, 3, 96, 96)`` float32
+#: in [0, 1]. Channels last is the layout the faces come in; another would round otherwise.
 Forward = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -94,14 +95,14 @@ def _prepare_fastest(network: Wav2Lip, device: torch.device) -> Prepared:
 def _prepare_float(network: Wav2Lip, precision: Precision, why: str) -> Prepared:
     note = f"{precision.value}, {why}"
     if precision is Precision.FP32:
-        return Prepared(network, precision, note)
+        return Prepared(lambda mel, faces: network(mel, in_unit(faces)), precision, note)
     types = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
     dtype = types.get(precision, torch.float32)
     folded = fold(network).to(dtype)
 
     def forward(mel: Tensor, faces: Tensor) -> Tensor:
-        faces = faces.to(dtype, memory_format=torch.channels_last)
-        drawn: Tensor = folded(mel.to(dtype), faces)
+        shown = in_unit(faces).to(dtype, memory_format=torch.channels_last)
+        drawn: Tensor = folded(mel.to(dtype), shown)
         return drawn.float()
 
     return Prepared(forward, precision, note)
@@ -134,7 +135,7 @@ class Reference:
     def __init__(self, network: Wav2Lip) -> None:
         ((self._mel, self._faces),) = calibration_batches(1, _CALIBRATION_BATCH, first=_HELD_OUT)
         with torch.inference_mode():
-            self._drawn = network(self._mel, self._faces)
+            self._drawn = network(self._mel, in_unit(self._faces))
 
     def likeness(self, forward: Forward) -> float:
         """How like it another pass draws the same: PSNR in dB."""

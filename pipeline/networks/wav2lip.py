@@ -183,6 +183,14 @@ def _face_decoder(w: int) -> nn.ModuleList:
     )
 
 
+def in_unit(levels: Tensor) -> Tensor:
+    """uint8 levels as the network takes them, float32 in [0, 1], in the same memory layout.
+
+    The original divided in float64 and rounded; of a level, that is the same float32.
+    """
+    return levels.float() / 255
+
+
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Wav2Lip:
     """The network with a checkpoint's weights, in evaluation mode.
 
