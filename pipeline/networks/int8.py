@@ -5,13 +5,14 @@ with one scale an output channel. The arithmetic is oneDNN's, through the operat
 compiler emits for quantized convolutions; they take and return plain uint8 tensors. Scales come
 from a fixed calibration set, so the same checkpoint gives the same integers on every worker.
 
-Four things differ from a float network layer by layer:
+Five things differ from a float network layer by layer:
 
 - a *joined* tensor (decoder output and skip) keeps the scales of its two parts; the next layer's
   weights absorb them, so joining is a copy of bytes;
 - a transposed convolution of stride 2 is an ordinary 2×2 convolution that yields the four pixels
   of each output square as four groups of channels, which are then dealt out;
 - the first convolution of the face, 7×7 of six channels, takes and gives 2×2 pixels at once;
+- the last 3×3 convolution of a narrow network takes and gives two pixels of a row at once;
 - the last 1×1 convolution and the first one of the sound stay in floats; so may the *head*, the
   two blocks of the face encoder that see most pixels: rounding them does a wide network's picture
   most harm, and in a narrow one they are a quarter of the work.
@@ -32,6 +33,9 @@ from pipeline.networks.wav2lip import Conv2d, Conv2dTranspose, Wav2Lip, in_unit
 
 _LARGEST_WEIGHT = 127
 _LARGEST_ACTIVATION = 255
+
+#: A vector of AVX-512 sums for sixteen channels.
+_HALF_A_VECTOR = 8
 
 #: Blocks of the face encoder that are its head.
 _HEAD_BLOCKS = 2
@@ -171,6 +175,32 @@ class _FourAtOnce:
         return _deal(self.convolution(seen.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
 
 
+class _TwoAtOnce:
+    """A 3×3 convolution to few channels as one that sees and gives two pixels of a row as channels.
+
+    Eight channels fill half a vector. Pairs of the input begin one pixel left of those of the
+    output, so the input comes with a column of zeros on either side.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, code: Coded) -> None:
+        outputs, inputs = weight.shape[:2]
+        pair = weight.new_zeros(2, outputs, 2, inputs, 3, 2)
+        for column, tap in product((0, 1), range(3)):
+            right, far = divmod(column + tap, 2)
+            pair[column, :, far, :, :, right] = weight[:, :, :, tap]
+        two = Coded(code.scales.repeat(2))
+        self.convolution = _Convolution(
+            pair.flatten(2, 3).flatten(0, 1), bias.repeat(2), two, None, padding=(1, 0)
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """uint8 ``(B, C, H, W + 2)`` in, float32 ``(B, outputs, H, W)`` out."""
+        batch, channels, height, width = x.shape
+        pairs = x.permute(0, 2, 3, 1).reshape(batch, height, width // 2, 2 * channels)
+        y = self.convolution(pairs.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return y.reshape(batch, height, width - 2, -1).permute(0, 3, 1, 2)
+
+
 def _deal(squares: Tensor) -> Tensor:
     """``(B, H, W, 4C)``, a square's pixels after each other: ``(B, C, 2H, 2W)``, channels last."""
     batch, height, width, values = squares.shape
@@ -224,7 +254,12 @@ class Int8Wav2Lip:
             self._decoder.append(layers)
             code = code + skips.pop()
         weight, bias, shape = _parameters(cast(Conv2d, network.output_block[0]))
-        self._draw = _Convolution(weight, bias, code, None, **shape)
+        self._margin = 1 if len(bias) <= _HALF_A_VECTOR else 0  # columns beside what is drawn from
+        self._draw: Layer = (
+            _TwoAtOnce(weight, bias, code)
+            if self._margin
+            else _Convolution(weight, bias, code, None, **shape)
+        )
 
     def __call__(self, mel: Tensor, faces: Tensor) -> Tensor:
         """As :meth:`Wav2Lip.forward`, but of faces in uint8 levels."""
@@ -236,7 +271,7 @@ class Int8Wav2Lip:
         first = self._sound_first(mel).contiguous(memory_format=torch.channels_last)
         x = _run(self._sound, _coded(first, self._sound_scale))
         for layers in self._decoder:
-            x = _join(_run(layers, x), skips.pop())
+            x = _join(_run(layers, x), skips.pop(), margin=0 if skips else self._margin)
         return torch.sigmoid_(self._last(self._draw(x)))
 
     def _see_head(self, faces: Tensor) -> list[Tensor]:
@@ -255,12 +290,23 @@ def _run(layers: list[Layer], x: Tensor) -> Tensor:
     return x
 
 
-def _join(drawn: Tensor, seen: Tensor) -> Tensor:
-    """Channels after channels; four bytes at a time where both have whole fours of them."""
+def _join(drawn: Tensor, seen: Tensor, margin: int) -> Tensor:
+    """Channels after channels, with so many columns of zeros on either side.
+
+    Four bytes at a time where both have whole fours of them.
+    """
     parts = [part.permute(0, 2, 3, 1).contiguous() for part in (drawn, seen)]
     if not any(part.shape[3] % 4 for part in parts):
         parts = [part.view(torch.int32) for part in parts]
-    return torch.cat(parts, dim=3).view(torch.uint8).permute(0, 3, 1, 2)
+    if not margin:
+        return torch.cat(parts, dim=3).view(torch.uint8).permute(0, 3, 1, 2)
+    batch, height, width, first = parts[0].shape
+    second = parts[1].shape[3]
+    joined = parts[0].new_empty(batch, height, width + 2 * margin, first + second)
+    joined[:, :, :margin] = joined[:, :, -margin:] = 0
+    joined[:, :, margin:-margin, :first] = parts[0]
+    joined[:, :, margin:-margin, first:] = parts[1]
+    return joined.view(torch.uint8).permute(0, 3, 1, 2)
 
 
 def _coded(values: Tensor, scale: float) -> Tensor:

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
-from pipeline.networks.int8 import Coded, _Convolution, _FourAtOnce
+from pipeline.networks.int8 import Coded, _Convolution, _FourAtOnce, _TwoAtOnce
 from pipeline.networks.precision import has_int8
 
 pytestmark = pytest.mark.skipif(
@@ -23,3 +24,18 @@ def test_four_pixels_at_once_are_the_same_integers_as_one_by_one(outputs: int) -
     fours = _FourAtOnce(weight, bias, code, 0.1)(faces)
     assert plain.float().std() > 5
     assert torch.equal(fours, plain)
+
+
+@pytest.mark.parametrize("outputs", [1, 8])
+def test_two_pixels_at_once_are_the_same_integers_as_one_by_one(outputs: int) -> None:
+    random = torch.Generator().manual_seed(outputs)
+    weight = torch.randn(outputs, 20, 3, 3, generator=random)
+    bias = torch.randn(outputs, generator=random)
+    seen = torch.randint(0, 256, (2, 20, 96, 96), dtype=torch.uint8, generator=random)
+    seen = seen.contiguous(memory_format=torch.channels_last)
+    code = Coded(torch.linspace(0.5, 1.5, 20) / 255)
+    plain = _Convolution(weight, bias, code, None, padding=(1, 1))(seen)
+    with_margin = functional.pad(seen.permute(0, 2, 3, 1), (0, 0, 1, 1)).permute(0, 3, 1, 2)
+    pairs = _TwoAtOnce(weight, bias, code)(with_margin)
+    assert plain.std() > 1
+    assert torch.equal(pairs, plain)
