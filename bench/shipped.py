@@ -1,7 +1,7 @@
 """What the network that comes with lipfarm costs, as ratios in one run.
 
-- alone, against the published width, both at the precision ``auto`` picks, in turn; one call at a
-  time on all cores, and a call on each core;
+- alone, against the published width, both in the published arithmetic and both at the precision
+  ``auto`` picks, in turn; one call at a time on all cores, and a call on each core;
 - a whole dub with it against real time, at 576 × 768.
 
 Needs the folder of real footage beside the checkout (``../shared/clips``).
@@ -9,15 +9,18 @@ Needs the folder of real footage beside the checkout (``../shared/clips``).
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from bench.speed import CLIPS, Alone, dub, make_checkpoint, seconds_of_work, time_alternately
 from infra.checkpoints import REGISTRY
 from pipeline.networks.build import build_network
-from pipeline.options import NetworkChoice
+from pipeline.options import NetworkChoice, Precision
 
 #: Dubs, in turn with nothing; each is told.
 DUBS = 3
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "auto")
 
 
 def main() -> None:
@@ -26,7 +29,9 @@ def main() -> None:
     shipped = NetworkChoice("wav2lip", REGISTRY["lipfarm-small"].path)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        compare(shipped, NetworkChoice("wav2lip", make_checkpoint(folder / "wav2lip.pth")))
+        published = NetworkChoice("wav2lip", make_checkpoint(folder / "wav2lip.pth"))
+        for precision in PRECISIONS:
+            compare(replace(shipped, precision=precision), replace(published, precision=precision))
         for _ in range(DUBS):
             report = dub("portrait_25fps.mp4", "dialogue_zh.flac", folder, shipped)
             speed = report["picture_seconds"] / seconds_of_work(report)
