@@ -17,8 +17,8 @@ from api.event_streams import Stream, Wants
 from api.event_wire import Told, told
 from infra.db.events import Place, events_after, horizon
 from infra.db.session import Database
-from infra.errors import InfraError
 from infra.logs import get_logger
+from infra.outages import Outages
 
 #: How often the hub looks.
 LOOK_SECONDS: Final = 1.0
@@ -90,18 +90,11 @@ class EventHub:
         self._is_stopping = True
 
     def _run(self) -> None:
-        speaks = True
+        outages = Outages(_log, "events")
         while self._streams_left():
             is_full = False
-            try:
+            with outages.outlived():
                 is_full = self._look()
-                speaks = True
-            except InfraError as error:
-                if speaks:
-                    _log.warning("events.unavailable", error=str(error))
-                speaks = False
-            except Exception:
-                _log.exception("events.failed")
             if not is_full:
                 time.sleep(self._look_seconds)
 

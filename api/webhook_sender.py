@@ -33,6 +33,7 @@ from infra.db.webhook_queue import (
 from infra.db.webhooks import signing_secrets
 from infra.errors import FetchError, InfraError
 from infra.logs import get_logger, without_secrets
+from infra.outages import Outages
 from infra.storage.public_network import transport_to
 from infra.webhook_signatures import signed_headers
 
@@ -80,18 +81,11 @@ class WebhookSender:
 
     def run_until(self, stop: threading.Event) -> None:
         """Send what is due as soon as it is, until told to stop; what is under way may end."""
-        speaks = True
+        outages = Outages(_log, "webhooks")
         while not stop.is_set():
             started: list[Future[None]] = []
-            try:
+            with outages.outlived():
                 started = self.start_due()
-                speaks = True
-            except InfraError as error:
-                if speaks:
-                    _log.warning("webhooks.unavailable", error=str(error))
-                speaks = False
-            except Exception:
-                _log.exception("webhooks.failed")
             stop.wait(0.05 if started else _LOOK_SECONDS)
         self.close()
 

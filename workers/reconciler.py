@@ -12,9 +12,9 @@ from infra.db.leading import Leadership
 from infra.db.reconcile import reconcile
 from infra.db.samples import take_sample
 from infra.db.session import Database
-from infra.errors import InfraError
 from infra.logs import get_logger
 from infra.metrics_port import MetricsPort
+from infra.outages import Outages
 from infra.settings import Settings
 from infra.storage.collector import Ages, collect_garbage
 from infra.storage.objects import ObjectStore
@@ -50,9 +50,9 @@ def reconcile_until(stop: threading.Event, settings: Settings) -> None:
     collecting = _Collecting(database, settings)
     closer = BatchCloser(database, settings)
     sampling = _Sampling(database, settings.sample_seconds)
-    speaks, is_healed = True, False
+    outages, is_healed = Outages(_logger, "reconciler"), False
     while not stop.is_set():
-        try:
+        with outages.outlived():
             leads = leadership.leads()
             LEADS.set(leads)
             if leads and not is_healed:
@@ -64,14 +64,6 @@ def reconcile_until(stop: threading.Event, settings: Settings) -> None:
                 closer.start_if_free()
                 sampling.take_if_due()
                 PASSES.inc()
-        except InfraError as error:
-            if speaks:
-                _logger.warning("reconciler.failed", error=str(error))
-            speaks = False
-        except Exception:
-            _logger.exception("reconciler.failed")
-        else:
-            speaks = True
         stop.wait(settings.reconcile_seconds)
     metrics.close()
     leadership.resign()
