@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from pipeline.errors import CheckpointError, UnusableMediaError
+from pipeline.mel import SILENCE
 from pipeline.networks.wav2lip import load_checkpoint
 from pipeline.options import DetectorChoice
 from pipeline.running.commands import run
 from pipeline.running.progress import Silent
 from pipeline.training import CROP, running
-from pipeline.training.clips import Clip
+from pipeline.training.clips import SPEECH_FILE, Clip
 from pipeline.training.judging import judge
 from pipeline.training.mouths import MouthShapes
 from pipeline.training.preparing import prepare_clips
@@ -169,6 +170,14 @@ def test_output_of_another_run_is_not_gone_on_with(folder: Path, tmp_path: Path)
     quietly(small(folder, tmp_path / "a.pth", samples=300))
     with pytest.raises(CheckpointError, match="another output"):
         quietly(small(folder, tmp_path / "a.pth", samples=300, seed=5))
+
+
+def test_a_clip_is_silent_where_nobody_speaks(folder: Path, tmp_path: Path) -> None:
+    talking = Clip.all_in(folder)[0]
+    assert np.stack(list(talking.windows)).std() > 0.5
+    shutil.copytree(talking.folder, tmp_path / "mute")
+    np.save(tmp_path / "mute" / SPEECH_FILE, np.zeros_like(talking.speech))
+    assert np.all(np.stack(list(Clip(tmp_path / "mute").windows)) == SILENCE)
 
 
 def test_wrong_sound_of_a_sample_is_another_moment_of_the_same_clip(folder: Path) -> None:
