@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 from infra.db.leases import heartbeat
 from infra.db.session import Database
-from infra.errors import FencedError, InfraError
+from infra.errors import FencedError
 from infra.logs import get_logger
+from infra.outages import Outages
 from infra.settings import Settings
 from workers.lease import Lease
 
@@ -33,7 +34,7 @@ class LeaseKeeper:
         self._wake = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
-        self._speaks = True
+        self._outages = Outages(_logger, "leases")
 
     def start(self) -> None:
         """Begin."""
@@ -75,11 +76,13 @@ class LeaseKeeper:
 
     def _round(self) -> None:
         for lease in self.leases():
-            self._try(lambda lease=lease: self._renew(lease))  # type: ignore[misc]
+            with self._outages.outlived():
+                self._renew(lease)
             # A margin, for the runner to be dead before somebody else may begin.
             if lease.silence() > self._settings.lease_seconds - self._settings.heartbeat_seconds:
                 lease.interrupt("silent")
-        self._try(self._beat)
+        with self._outages.outlived():
+            self._beat()
 
     def _renew(self, lease: Lease) -> None:
         claim, asked_at = lease.claim, time.monotonic()
@@ -92,15 +95,3 @@ class LeaseKeeper:
             lease.interrupt("fenced")
         else:
             lease.renewed_at = asked_at
-
-    def _try(self, call: Callable[[], object]) -> None:
-        try:
-            call()
-        except InfraError as error:
-            if self._speaks:
-                _logger.warning("leases.unrenewed", error=str(error))
-            self._speaks = False
-        except Exception:
-            _logger.exception("leases.failed")
-        else:
-            self._speaks = True

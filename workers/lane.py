@@ -9,8 +9,8 @@ from uuid import UUID
 from infra.db.claims import claim_step
 from infra.db.orders import Claim
 from infra.db.states import Queue, Stage
-from infra.errors import InfraError
 from infra.logs import bound, get_logger
+from infra.outages import Outages
 from workers.attempt import attempt_step
 from workers.doorbell import Doorbell
 from workers.keeper import LeaseKeeper
@@ -72,17 +72,12 @@ class Lane(threading.Thread):
 
     def run(self) -> None:
         """Claim, work, again; wait when there is nothing."""
+        outages = Outages(_logger, "lane")
         while not self._is_stopping():
             heard = self._doorbell.rings()
-            try:
+            pause = _UNREACHABLE_SECONDS
+            with outages.outlived():  # a lane that ends would be missed by nobody
                 pause = self._take_turn()
-            except InfraError as error:
-                _logger.warning("claim.failed", error=str(error))
-                pause = _UNREACHABLE_SECONDS
-            except Exception:
-                # A lane that ends would be missed by nobody.
-                _logger.exception("lane.failed")
-                pause = _UNREACHABLE_SECONDS
             if pause and not self._is_stopping():
                 self._doorbell.wait(heard, pause)
 
