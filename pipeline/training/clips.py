@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from pipeline.errors import UnusableMediaError
 from pipeline.mel import Mel, MelWindows
-from pipeline.networks.inference import RestingWindows
 
 CROPS_FILE, TIMES_FILE, MEL_FILE, SPEECH_FILE, FACTS_FILE = (
     "crops.npy",
@@ -48,8 +47,7 @@ class Clip:
         facts: see :class:`ClipFacts`.
         crops: ``(n, CROP, CROP, 3)`` uint8 BGR.
         times: ``(n,)`` float64 seconds from the start of the sound.
-        windows: the ``(80, 16)`` mel window of each frame, silent where nobody speaks, as dubs
-            hear it.
+        windows: the ``(80, 16)`` mel window of each frame.
         mel: ``(80, T)`` float32.
         speech: probability of speech per 512 samples at 16 kHz.
     """
@@ -61,8 +59,7 @@ class Clip:
         self.times: npt.NDArray[np.float64] = np.load(folder / TIMES_FILE)
         self.mel: Mel = np.load(folder / MEL_FILE)
         self.speech: npt.NDArray[np.float32] = np.load(folder / SPEECH_FILE)
-        windows = MelWindows.at_times(self.mel, self.times)
-        self.windows = RestingWindows(windows, self.speech, np.zeros(len(self.times), np.bool_))
+        self.windows = MelWindows.at_times(self.mel, self.times)
 
     def __len__(self) -> int:
         return len(self.times)

@@ -8,15 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.networks.wav2lip import FACE_SIZE
-from pipeline.training.mouths import LARGEST, MouthShapes
+from pipeline.training.mouths import MouthShapes
 from pipeline.training.samples import Batch
 
 #: The mouth counts so many times the rest of the lower half, the half that is shown so little.
 _MOUTH_WEIGHT: Final = 4.0
 _SHOWN_WEIGHT: Final = 0.3
-
-#: Of how far mouths go against where they stand, each in standard deviations.
-_REACH_WEIGHT: Final = 0.3
 
 #: Of gradients against levels: blur costs little in levels and much in gradients.
 _GRADIENT_WEIGHT: Final = 0.7
@@ -54,14 +51,8 @@ def picture_loss(drawn: Tensor, wanted: Tensor) -> Tensor:
 
 
 def shape_loss(drawn: Tensor, batch: Batch, shapes: MouthShapes) -> Tensor:
-    """Squared error of the mouth's shape, in variances, and how far it falls short of its reach.
-
-    What sound does not tell, the squared error draws as a mean: mouths that open too little. So
-    over a batch they are asked to move as far as the filmed ones.
-    """
-    apart = shapes.difference(drawn, batch.wanted)
-    far, filmed = (batch.shapes + apart)[:, :LARGEST].std(0), batch.shapes[:, :LARGEST].std(0)
-    return apart.pow(2).mean() + _REACH_WEIGHT * functional.relu(filmed - far).mean()
+    """Squared error of the mouth's shape, in variances."""
+    return shapes.difference(drawn, batch.wanted).pow(2).mean()
 
 
 def color_loss(drawn: Tensor, wanted: Tensor) -> Tensor:

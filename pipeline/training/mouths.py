@@ -22,9 +22,6 @@ from pipeline.training.clips import Clip
 #: Principal components kept. The first opens the mouth; the last still see lips round and spread.
 COMPONENTS: Final = 24
 
-#: Of these the ones that tell most of a mouth; sound says little of the others.
-LARGEST: Final = 6
-
 #: Where the mouth is in a box, as parts of its height and width: from under the nose to the chin.
 TOP, BOTTOM, LEFT, RIGHT = 0.58, 0.98, 0.20, 0.80
 

@@ -37,17 +37,15 @@ class Batch:
         mel: ``(B, 1, 80, 16)``.
         faces: ``(B, 6, 96, 96)``: the wanted face with its lower half zeroed, then the reference.
         wanted: ``(B, 3, 96, 96)``.
-        shapes: ``(B, 24)``: of the wanted mouths.
     """
 
     mel: Tensor
     faces: Tensor
     wanted: Tensor
-    shapes: Tensor
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-        tensors = (self.mel, self.faces, self.wanted, self.shapes)
+        tensors = (self.mel, self.faces, self.wanted)
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
 
 
@@ -106,7 +104,6 @@ class Sampler:
         elsewhere = np.random.default_rng([self._seed, *key, _WRONG[1]])
         wanted = np.empty((size, CROP, CROP, 3), np.uint8)
         reference, mouth = np.empty_like(wanted), np.empty_like(wanted)
-        shapes = np.empty((size, COMPONENTS), np.float32)
         own = random.random(size) < worthless
         mel = np.empty((size, 1, BANDS, WINDOW_STEPS), np.float32)
         for row, pick in enumerate(random.choice(len(self._clips), size, p=self._weights)):
@@ -114,7 +111,6 @@ class Sampler:
             frame, other = random.integers(len(clip), size=2)
             wanted[row], mouth[row] = clip.crops[frame], clip.crops[other]
             reference[row] = wanted[row] if own[row] else mouth[row]
-            shapes[row] = self._shapes[pick][frame]
             heard = _elsewhere(len(clip), frame, elsewhere) if wrong_sound else frame
             mel[row, 0] = clip.windows[heard]
         laid_over = _lay_over(_faces(reference), _faces(mouth), own)
@@ -123,8 +119,7 @@ class Sampler:
         if changed:
             face, shown = _tint(face, shown, random)
             mel = _disturb(mel, random)
-        faces = network_input(face, shown)
-        return Batch(torch.from_numpy(mel), faces, face, torch.from_numpy(shapes))
+        return Batch(torch.from_numpy(mel), network_input(face, shown), face)
 
     @staticmethod
     def still(clip: Clip) -> Tensor:

@@ -13,13 +13,12 @@ import pytest
 import torch
 
 from pipeline.errors import CheckpointError, UnusableMediaError
-from pipeline.mel import SILENCE
 from pipeline.networks.wav2lip import load_checkpoint
 from pipeline.options import DetectorChoice
 from pipeline.running.commands import run
 from pipeline.running.progress import Silent
 from pipeline.training import CROP, running
-from pipeline.training.clips import SPEECH_FILE, Clip
+from pipeline.training.clips import Clip
 from pipeline.training.judging import judge
 from pipeline.training.mouths import MouthShapes
 from pipeline.training.preparing import prepare_clips
@@ -172,14 +171,6 @@ def test_output_of_another_run_is_not_gone_on_with(folder: Path, tmp_path: Path)
         quietly(small(folder, tmp_path / "a.pth", samples=300, seed=5))
 
 
-def test_a_clip_is_silent_where_nobody_speaks(folder: Path, tmp_path: Path) -> None:
-    talking = Clip.all_in(folder)[0]
-    assert np.stack(list(talking.windows)).std() > 0.5
-    shutil.copytree(talking.folder, tmp_path / "mute")
-    np.save(tmp_path / "mute" / SPEECH_FILE, np.zeros_like(talking.speech))
-    assert np.all(np.stack(list(Clip(tmp_path / "mute").windows)) == SILENCE)
-
-
 def test_wrong_sound_of_a_sample_is_another_moment_of_the_same_clip(folder: Path) -> None:
     clips = Clip.all_in(folder)
     sampler = Sampler(clips, MouthShapes.of(clips), 0)
@@ -198,6 +189,7 @@ def test_network_that_speaks_is_judged_better_than_one_that_learned_nothing(
     assert nano.right < nothing.right
     assert nano.shape > nothing.shape
     assert nano.sharpness > nothing.sharpness
+    assert 0.5 < nano.reach < 1.5
     assert (tmp_path / "sheet.png").stat().st_size > 1000
 
 
