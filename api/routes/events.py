@@ -125,14 +125,18 @@ def _page(farm: Farm, wants: Wants, asked: _Asked) -> dict[str, Any]:
 async def _frames(
     farm: Farm, caller: Caller, wants: Wants, after: Place | None
 ) -> AsyncIterator[bytes]:
-    """Everything after a place, for as long as the process runs and the caller may hear it."""
-    yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
+    """Everything after a place, for as long as the process runs and the caller may hear it.
+
+    The first bytes say that nothing is missed from now on: who asks for the state of things after
+    them, and not before, has it whole.
+    """
     place, stream = after, None
     check_at = time.monotonic() + RECHECK_SECONDS
     try:
         while True:
             stream = await run_in_threadpool(farm.events.join, wants, asyncio.get_running_loop())
             place = await run_in_threadpool(_begin, farm, stream, place)
+            yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
             # Up to where the hub is; from there on it brings what comes.
             while place < stream.joined_at:
                 missed = await run_in_threadpool(

@@ -66,10 +66,6 @@ def listening(client: httpx.Client, path: str = "/v2/events", **given: Any) -> I
         assert answer.status_code == 200, answer.read()
         reader = Reader(answer)
         assert next(reader._lines).startswith("retry: ")
-        # The stream joins a moment after its head is sent.
-        while not reader.comments:
-            if next(reader._lines).startswith(":"):
-                reader.comments += 1
         yield reader
 
 
@@ -97,6 +93,24 @@ def test_stream_tells_what_happens(client: httpx.Client, tell: Callable[..., Non
         found = reader.read(3)
     assert names(found) == ["generation.created", "step.claimed", "generation.completed"]
     assert all(event["at"] == event["id"] for event in found)
+
+
+def test_nothing_is_missed_from_the_first_bytes_on(
+    client: httpx.Client, tell: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join = EventHub.join
+
+    def join_late(*args: Any) -> Any:
+        time.sleep(0.5)
+        return join(*args)
+
+    monkeypatch.setattr(EventHub, "join", join_late)
+    with listening(client) as reader:
+        tell("ours", "job.at_once")
+        time.sleep(1)
+        tell("ours", "job.later")
+        assert names(reader.read(1)) == ["generation.at_once"]
+        assert names(reader.read(1)) == ["generation.later"]
 
 
 def test_stream_goes_on_after_the_last_event_seen(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
 from tests.api.dashboard.conftest import Studio
 from tests.infra.db.hands import Hands, result_of
@@ -77,6 +77,30 @@ def test_what_happens_is_seen_without_asking(studio: Studio, hands: Hands) -> No
     hands.must_claim(worker, "gpu")
     hands.run("UPDATE steps SET frames_done = 50 WHERE state = 'running'")
     expect(bar).to_have_attribute("aria-valuenow", "47")  # by the stream, between two moves
+
+
+def test_what_happens_between_the_list_and_the_stream_is_seen(studio: Studio) -> None:
+    page = studio.open("/dashboard/workers")
+    lists: list[tuple[Route, APIResponse]] = []
+    streams: list[Route] = []
+
+    def hold(route: Route) -> None:
+        streams.append(route)
+
+    page.route("**/v2/generations?*", lambda route: lists.append((route, route.fetch())))
+    page.route("**/v2/events?*", hold)
+    with page.expect_request("**/v2/events?*"):
+        page.goto("/dashboard")
+    while not lists:
+        page.wait_for_timeout(50)
+    page.unroute("**/v2/generations?*")
+    studio.job("New film")  # not in the list, which was asked for, nor told by the stream
+    streams[0].continue_()
+    page.wait_for_timeout(1500)
+    ((route, empty),) = lists
+    route.fulfill(response=empty)
+    expect(page.locator("#freshness")).to_have_attribute("data-state", "live")
+    expect(rows(page)).to_have_count(1)
 
 
 def test_filters_stand_in_the_address(studio: Studio) -> None:

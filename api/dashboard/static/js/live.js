@@ -107,8 +107,6 @@ export class Live {
       const answer = await fetch(this.stream, { headers, signal: abort.signal, cache: "no-store" });
       if (answer.status === 401) return leave();
       if (!answer.ok) throw new Error(`the stream answered ${answer.status}`);
-      this.tries = 0;
-      this.isListening = true;
       await this.read(answer.body.getReader(), abort);
     } catch {
       // Asking goes on without it.
@@ -131,11 +129,19 @@ export class Live {
       watch = setTimeout(() => abort.abort(), 1000 * SILENT_SECONDS);
       const { value, done } = await reader.read().finally(() => clearTimeout(watch));
       if (done) return;
+      if (!this.isListening) this.join();
       text += decoder.decode(value, { stream: true });
       const frames = text.split("\n\n");
       text = frames.pop();
       for (const frame of frames) this.hear(frame);
     }
+  }
+
+  /** The stream's first bytes: from now on nothing is missed, but what was asked before may be. */
+  join() {
+    this.tries = 0;
+    this.isListening = true;
+    if (!this.lastId) this.soon();
   }
 
   hear(frame) {
