@@ -12,14 +12,21 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def layer_and_input(
+    outputs: int, inputs: int, kernel: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Coded]:
+    """Weight and bias of a convolution, two pictures for it, and what their integers stand for."""
+    random = torch.Generator().manual_seed(outputs)
+    weight = torch.randn(outputs, inputs, kernel, kernel, generator=random)
+    bias = torch.randn(outputs, generator=random)
+    seen = torch.randint(0, 256, (2, inputs, 96, 96), dtype=torch.uint8, generator=random)
+    code = Coded(torch.linspace(0.5, 1.5, inputs) / 255)
+    return weight, bias, seen.contiguous(memory_format=torch.channels_last), code
+
+
 @pytest.mark.parametrize("outputs", [1, 4, 16])
 def test_four_pixels_at_once_are_the_same_integers_as_one_by_one(outputs: int) -> None:
-    random = torch.Generator().manual_seed(outputs)
-    weight = torch.randn(outputs, 6, 7, 7, generator=random)
-    bias = torch.randn(outputs, generator=random)
-    faces = torch.randint(0, 256, (2, 6, 96, 96), dtype=torch.uint8, generator=random)
-    faces = faces.contiguous(memory_format=torch.channels_last)
-    code = Coded(torch.linspace(0.5, 1.5, 6) / 255)
+    weight, bias, faces, code = layer_and_input(outputs, 6, 7)
     plain = _Convolution(weight, bias, code, 0.1, padding=(3, 3))(faces)
     fours = _FourAtOnce(weight, bias, code, 0.1)(faces)
     assert plain.float().std() > 5
@@ -28,12 +35,7 @@ def test_four_pixels_at_once_are_the_same_integers_as_one_by_one(outputs: int) -
 
 @pytest.mark.parametrize("outputs", [1, 8])
 def test_two_pixels_at_once_are_the_same_integers_as_one_by_one(outputs: int) -> None:
-    random = torch.Generator().manual_seed(outputs)
-    weight = torch.randn(outputs, 20, 3, 3, generator=random)
-    bias = torch.randn(outputs, generator=random)
-    seen = torch.randint(0, 256, (2, 20, 96, 96), dtype=torch.uint8, generator=random)
-    seen = seen.contiguous(memory_format=torch.channels_last)
-    code = Coded(torch.linspace(0.5, 1.5, 20) / 255)
+    weight, bias, seen, code = layer_and_input(outputs, 20, 3)
     plain = _Convolution(weight, bias, code, None, padding=(1, 1))(seen)
     with_margin = functional.pad(seen.permute(0, 2, 3, 1), (0, 0, 1, 1)).permute(0, 3, 1, 2)
     pairs = _TwoAtOnce(weight, bias, code)(with_margin)
