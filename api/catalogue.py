@@ -148,7 +148,7 @@ REFUSALS: Final[dict[str, Entry]] = {
         400, "A line is no JSON object of the kind a batch has.", "Mend the line that is named."
     ),
     "batch_invalid_csv": Entry(
-        400, "The table cannot be read.", "Send CSV in UTF-8 whose first line names the columns."
+        400, "The table cannot be read.", "Send CSV in UTF-8 with a row that names the columns."
     ),
     "batch_duplicate_request_id": Entry(
         400, "Two rows have the same request_id.", "Give every row one of its own."

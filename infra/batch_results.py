@@ -13,6 +13,7 @@ from infra.batch_canceling import finish_canceling
 from infra.db.batch_ends import close_batch, ended_batches, note_begun_batches
 from infra.db.batch_rows import result_page
 from infra.db.session import Database
+from infra.spreadsheets import harmless
 from infra.storage.names import batch_result_key
 from infra.storage.objects import ObjectStore
 from infra.wire import STATUS_OF, wire_code
@@ -74,12 +75,12 @@ def as_jsonl(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
 
 
 def as_csv(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    """A table with :data:`COLUMNS`."""
+    """A table with :data:`COLUMNS`, of which a spreadsheet runs nothing."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS)
     writer.writeheader()
     for row in rows:
-        writer.writerow(row)
+        writer.writerow({column: harmless(value) for column, value in row.items()})
         if buffer.tell() >= _BLOCK_BYTES:
             yield _taken(buffer)
     yield _taken(buffer)

@@ -43,6 +43,12 @@ def clips() -> Path:
 
 
 @pytest.fixture(scope="session")
+def faults() -> Path:
+    """Inputs that once failed; see its README for what each should give."""
+    return _shared("faults")
+
+
+@pytest.fixture(scope="session")
 def models() -> Path:
     """YuNet and the quarter-width Wav2Lip."""
     return _shared("models")

@@ -36,7 +36,7 @@ class ManifestSink:
         # Has no name on the disk, so it goes with the process however that ends.
         self._file: IO[bytes] = tempfile.TemporaryFile(prefix="lipfarm-batch-")  # noqa: SIM115
         self._hash = hashlib.sha256()
-        self._size = self._lines = 0
+        self._size, self._line_ends = 0, {b"\n": 0, b"\r": 0}
 
     def write(self, block: bytes) -> None:
         """Take a block.
@@ -46,13 +46,14 @@ class ManifestSink:
             ServiceUnavailableError: there is no room for it here.
         """
         self._size += len(block)
-        self._lines += block.count(b"\n")
+        for end in self._line_ends:
+            self._line_ends[end] += block.count(end)
         if self._size > self._settings.max_batch_bytes:
             raise RefusedError(
                 "batch_file_too_large",
                 f"the file is larger than {self._settings.max_batch_bytes / 1e6:g} MB",
             )
-        if self._lines > self._settings.max_batch_rows:
+        if max(self._line_ends.values()) > self._settings.max_batch_rows:
             raise RefusedError(
                 "batch_too_many_requests",
                 f"the file has more than {self._settings.max_batch_rows} lines",

@@ -5,6 +5,7 @@ Lines of lip-sync clients are ``{request_id, endpoint, payload}``. A catalogue's
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -12,7 +13,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from api.batches.records import Record
+from api.batches.lines import Record
 from api.errors import RefusedError, describe_mistakes
 from api.inputs import Inputs, choose_inputs
 from api.options import Language, Options
@@ -26,6 +27,9 @@ ENDPOINT: Final = "/v2/generate"
 _LONGEST_MISTAKE: Final = 1000
 
 _OPTIONS: Final = frozenset(Options.model_fields) - {"language"}
+
+#: Columns of people's own words.
+_WORDS: Final = frozenset({"title", "request_id", "output_name", "label", "labels"})
 
 #: What a field of an order is called in a catalogue.
 _COLUMN_OF: Final = {
@@ -205,12 +209,19 @@ def _request_row(row: Row, values: Mapping[str, Any]) -> Row:
 
 
 def _catalogue_row(row: Row, values: Mapping[str, Any]) -> Row:
+    values = {name: _number_as_text(name, value) for name, value in values.items()}
     options = {name: _option(name, values[name]) for name in _OPTIONS & values.keys()}
     line = CatalogueRow.model_validate({n: v for n, v in values.items() if n not in options})
     name = line.request_id or "/".join(filter(None, (line.title, line.language)))
     return checked_row(
         Row(row.number, name[:MAX_NAME_LENGTH], line.title, line.language), line.order(options)
     )
+
+
+def _number_as_text(name: str, value: object) -> object:
+    """Without the apostrophe people put before a number; the film '71 keeps it."""
+    is_marked = isinstance(value, str) and re.fullmatch(r"'\d[\d.]*", value)
+    return value[1:] if is_marked and name not in _WORDS else value  # type: ignore[index]
 
 
 def _option(name: str, value: object) -> object:

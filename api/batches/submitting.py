@@ -13,8 +13,9 @@ from uuid import UUID
 
 from api.auditing import note
 from api.batches.entering import CHUNK_ROWS, check_rows, enter_rows
+from api.batches.lines import Record
 from api.batches.orders import BatchOrder
-from api.batches.records import Record, read_records
+from api.batches.records import read_records
 from api.batches.rows import Row, check_columns, kind_of, read_row
 from api.errors import RefusedError
 from api.farm import Farm
