@@ -14,7 +14,6 @@ from typing import Any
 
 import av
 from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
@@ -33,6 +32,7 @@ from pipeline.media.info import (
 )
 from pipeline.media.opening import check_regular_file, one_line, open_media, picture_stream
 from pipeline.media.planes import bit_depth, planar_format
+from pipeline.media.sidedata import side_data, side_data_kinds
 from pipeline.media.wholeness import require_whole
 
 __all__ = [
@@ -169,7 +169,7 @@ def _video_info(path: Path, container: InputContainer, stream: VideoStream) -> V
     )
     frame = _first_frame(path, container, stream)
     pix_fmt = frame.format.name
-    kinds = {s.type for s in _side_data(frame)}
+    kinds = side_data_kinds(frame)
     matrix = _display_matrix(frame)
     return VideoInfo(
         **_common(stream),
@@ -189,10 +189,8 @@ def _video_info(path: Path, container: InputContainer, stream: VideoStream) -> V
         interlaced=frame.interlaced_frame or context.field_order > _PROGRESSIVE_FIELD_ORDER,
         timecode=_timecode(container, stream),
         dolby_vision=stream.codec_tag in _DOLBY_VISION_TAGS
-        or bool(kinds & {SideDataType.DOVI_RPU_BUFFER, SideDataType.DOVI_METADATA}),
-        has_dynamic_hdr=bool(
-            kinds & {SideDataType.DYNAMIC_HDR_PLUS, SideDataType.DYNAMIC_HDR_VIVID}
-        ),
+        or bool(kinds & {"DOVI_RPU_BUFFER", "DOVI_METADATA"}),
+        has_dynamic_hdr=bool(kinds & {"DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID"}),
     )
 
 
@@ -214,23 +212,13 @@ def _color_tags(frame: av.VideoFrame, declared: ColorTags) -> ColorTags:
     )
 
 
-def _side_data(frame: av.VideoFrame) -> list[Any]:
-    # The mapping's keys are the items themselves; an index gets at each.
-    container: Any = frame.side_data
-    return [container[i] for i in range(len(container))]
-
-
-def _side_data_bytes(frame: av.VideoFrame, kind: SideDataType) -> bytes | None:
-    return next((bytes(s) for s in _side_data(frame) if s.type == kind), None)
-
-
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    raw = _side_data_bytes(frame, SideDataType.DISPLAYMATRIX)
+    raw = side_data(frame, "DISPLAYMATRIX")
     return None if raw is None else struct.unpack("=9i", raw[:36])
 
 
 def _hdr_metadata(frame: av.VideoFrame) -> HdrMetadata | None:
-    light = _side_data_bytes(frame, SideDataType.CONTENT_LIGHT_LEVEL)
+    light = side_data(frame, "CONTENT_LIGHT_LEVEL")
     mastering = _mastering_display(frame)
     if light is None and mastering is None:
         return None
@@ -240,7 +228,7 @@ def _hdr_metadata(frame: av.VideoFrame) -> HdrMetadata | None:
 
 def _mastering_display(frame: av.VideoFrame) -> MasteringDisplay | None:
     """From AVMasteringDisplayMetadata: x, y of R, G, B and white; darkest, brightest; 2 flags."""
-    raw = _side_data_bytes(frame, SideDataType.MASTERING_DISPLAY_METADATA)
+    raw = side_data(frame, "MASTERING_DISPLAY_METADATA")
     if raw is None:
         return None
     *numbers, has_primaries, has_luminance = struct.unpack("=22i", raw[:88])

@@ -1,0 +1,55 @@
+"""Side data of frames, of kinds that PyAV has no name for too."""
+
+from pathlib import Path
+
+import av
+import pytest
+from av.sidedata.sidedata import Type
+
+from pipeline.media.decoding import decode_source
+from pipeline.media.probe import probe, require_source
+from pipeline.media.sidedata import side_data, side_data_kinds
+
+#: A TIFF header, big-endian, and one directory: orientation (0x0112), a SHORT, 6.
+ORIENTED = b"MM\0*\0\0\0\x08" + b"\0\x01" + b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0" + b"\0\0\0\0"
+APP1 = b"Exif\0\0" + ORIENTED
+
+
+def motion_jpeg(path: Path) -> Path:
+    """As cameras write it: each picture a JPEG with an Exif segment."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in range(5):
+            frame = av.VideoFrame(64, 48, "yuvj420p")
+            frame.pts = number
+            for encoded in stream.encode(frame):
+                picture = bytes(encoded)
+                segment = b"\xff\xe1" + (len(APP1) + 2).to_bytes(2, "big") + APP1
+                packet = av.Packet(picture[:2] + segment + picture[2:])
+                packet.pts = packet.dts = number
+                packet.time_base, packet.stream = encoded.time_base, stream
+                packet.is_keyframe = True
+                container.mux_one(packet)
+    return path
+
+
+@pytest.mark.parametrize("extension", [".mov", ".avi", ".mkv"])
+def test_a_kind_that_pyav_does_not_name_costs_nothing(tmp_path: Path, extension: str) -> None:
+    film = motion_jpeg(tmp_path / f"camera{extension}")
+    video = require_source(probe(film))
+    assert (video.codec, video.width, video.height) == ("mjpeg", 64, 48)
+    assert video.rotation == 270
+    frames = list(decode_source(film))
+    assert len(frames) == 5
+    with av.open(str(film)) as container:
+        frame = next(container.decode(video=0))
+        assert "EXIF" in side_data_kinds(frame)
+        assert (side_data(frame, "EXIF") or b"")[:2] in (b"II", b"MM")
+
+
+def test_a_kind_to_come_has_a_name_and_is_one_kind() -> None:
+    assert Type(4711) is Type(4711)
+    assert Type(4711).name == "KIND_4711"
+    with pytest.raises(ValueError, match="not a valid"):
+        Type("words")
