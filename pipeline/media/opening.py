@@ -190,15 +190,21 @@ def picture_packets(
 
 
 def _why_unopened(path: Path, error: Exception) -> str:
-    if isinstance(error, PermissionError):
-        return "cannot be read: permission denied"
-    if isinstance(error, av.ExitError):
-        return f"did not open within {OPEN_TIMEOUT:.0f} s"
     if isinstance(error, av.InvalidDataError):
         with contextlib.suppress(OSError), path.open("rb") as file:
             if file.read(8)[4:] == b"ftyp":
                 return "its index is missing: the MP4 was cut short, or is still being written"
-        return "is not a media file, or is damaged from the start"
-    if isinstance(error, av.ArgumentError):
-        return "is of a kind that is not accepted (a playlist, or another format of that sort)"
+    for kind, why in _WHY_UNOPENED.items():
+        if isinstance(error, kind):
+            return why
     return f"cannot be opened: {getattr(error, 'strerror', None) or error}"
+
+
+_WHY_UNOPENED: dict[type[Exception], str] = {
+    PermissionError: "cannot be read: permission denied",
+    av.ExitError: f"did not open within {OPEN_TIMEOUT:.0f} s",
+    av.EOFError: "is cut short: it ends before its first packet; copy it again",
+    av.InvalidDataError: "is not a media file, or is damaged from the start",
+    av.ArgumentError: "is of a kind that is not accepted"
+    " (a playlist, or another format of that sort)",
+}

@@ -81,7 +81,7 @@ def probe(path: Path | str) -> MediaInfo:
         picture = picture_stream(container)
         if picture is not None:
             _require_decodable(path, picture)
-            require_whole(path, picture, size)
+        require_whole(path, container, size)
         video = None if picture is None else _video_info(path, container, picture)
         streams = [s for s in container.streams if s is not picture]
         return MediaInfo(

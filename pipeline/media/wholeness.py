@@ -1,75 +1,103 @@
 """Was the file cut short? Told from what its own header or index promises, without reading it all.
 
 A copy that broke off, a full disk, a download that stopped: such a file opens, plays for a while
-and ends early. Dubbing it would give a film with its end missing and nobody told.
+and ends early. Dubbing it would give a film with its end missing, or a dialogue that falls silent,
+and nobody told.
 """
 
+from fractions import Fraction
 from pathlib import Path
 
-from av.video.stream import VideoStream
+import av
+from av.container import InputContainer
+from av.stream import Stream
 
 from pipeline.errors import UnreadableMediaError
-from pipeline.media.opening import one_line
+from pipeline.media.opening import AUDIO_DEMUXERS, one_line, open_media
+from pipeline.media.promises import promised_bytes
 
-#: Bytes from the start of a file that hold all we look at there.
-_HEAD_BYTES = 4096
+#: An Ogg page is at most this long, and the flag of a stream's last one (RFC 3533, 6).
+_OGG_PAGE = 27 + 255 + 255 * 255
+_OGG_LAST = 4
 
-_EBML_ID = 0x1A45DFA3
-_SEGMENT_ID = 0x18538067
+#: Formats that count their samples in the header, and where nothing says how many bytes they are.
+_COUNTED_FORMATS = frozenset(("flac", "wv"))
+
+#: Seconds before the promised end from where on packets are looked at, and that may be missing.
+_TAIL = Fraction(1)
+_TAIL_SLACK = Fraction(1, 20)
 
 
-def require_whole(path: Path, stream: VideoStream, size: int) -> None:
+def require_whole(path: Path, container: InputContainer, size: int) -> None:
     """Raise where the file must be longer than it is.
 
-    MP4 is judged by the index of its picture stream, Matroska and AVI by the size in their header.
-    Formats made to be cut anywhere (MPEG-TS), and live recordings that never learned their size,
-    promise nothing and pass.
+    MP4 and True Audio are judged by the index of their streams; WAV and its like, AVI, Matroska,
+    ASF, MXF and MP3 with a Xing or VBRI header by the length that stands there; Ogg by its last
+    page; FLAC and WavPack by the number of samples. What was added after the end, as tags are, does
+    no harm. Formats made to be cut anywhere (MPEG-TS), and live recordings that never learned their
+    length, promise nothing and pass.
 
     Raises:
         UnreadableMediaError: it is cut short.
     """
-    family = stream.container.format.name
-    if family.startswith("mov"):
-        promised = max((e.pos + e.size for e in stream.index_entries), default=0)
-    else:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-        promised = _riff_size(head) if family == "avi" else _matroska_size(head)
-    if promised > size:
-        raise UnreadableMediaError(
-            f"{one_line(path)}: is cut short: {size} of {promised} bytes; copy it again"
-        )
+    missing = _missing(path, container, size)
+    if missing is not None:
+        raise UnreadableMediaError(f"{one_line(path)}: is cut short: {missing}; copy it again")
 
 
-def _riff_size(head: bytes) -> int:
-    # An index by the hour (OpenDML) adds more RIFF chunks; the first one is enough to judge by.
-    return 8 + int.from_bytes(head[4:8], "little") if head[:4] == b"RIFF" else 0
+def _missing(path: Path, container: InputContainer, size: int) -> str | None:
+    """What of the file is not there, in words."""
+    family = container.format.name
+    if family == "ogg":
+        return _missing_page(path, size)
+    if family in _COUNTED_FORMATS:
+        return _missing_seconds(path, container.streams[0])
+    with path.open("rb") as file:
+        promised = promised_bytes(file, family, size)
+    if family.startswith("mov") or family in AUDIO_DEMUXERS:
+        indexed = (s for s in container.streams if s.type in ("video", "audio", "subtitle"))
+        promised = max(promised, *map(_index_end, indexed), 0)
+    return f"{size} of {promised} bytes" if promised > size else None
 
 
-def _matroska_size(head: bytes) -> int:
-    """Where the segment ends by its header: 0 where it is not Matroska, or of unknown size."""
-    position = 0
-    while position < len(head):
-        identity, position = _vint(head, position, keep_marker=True)
-        length, start = _vint(head, position, keep_marker=False)
-        unknown = length == (1 << (7 * (start - position))) - 1
-        if identity == _SEGMENT_ID:
-            return 0 if unknown else start + length
-        if identity != _EBML_ID and not _is_void(identity):
-            return 0
-        position = start + length
-    return 0
+def _index_end(stream: Stream) -> int:
+    return max((entry.pos + entry.size for entry in stream.index_entries), default=0)
 
 
-def _is_void(identity: int) -> bool:
-    return identity in (0xEC, 0xBF)  # Void and CRC-32 may stand between
+def _missing_page(path: Path, size: int) -> str | None:
+    """The last page of an Ogg file is whole, and says that it is the last."""
+    with path.open("rb") as file:
+        file.seek(max(0, size - 2 * _OGG_PAGE))
+        tail = file.read()
+    at = tail.rfind(b"OggS")
+    if at < 0:
+        return None
+    header = tail[at : at + 27]
+    lengths = tail[at + 27 : at + 27 + header[-1]]
+    is_whole = len(header) == 27 and at + 27 + header[-1] + sum(lengths) <= len(tail)
+    return None if is_whole and header[5] & _OGG_LAST else "its last page is missing"
 
 
-def _vint(head: bytes, position: int, *, keep_marker: bool) -> tuple[int, int]:
-    """An EBML number and where it ends: leading zero bits say how many bytes follow (RFC 8794)."""
-    first = head[position] if position < len(head) else 0
-    width = 9 - first.bit_length()
-    value = int.from_bytes(head[position : position + width], "big")
-    if not keep_marker:
-        value &= (1 << (7 * width)) - 1
-    return value, position + width
+def _missing_seconds(path: Path, stream: Stream) -> str | None:
+    if stream.duration is None or stream.time_base is None:
+        return None
+    promised = stream.duration * stream.time_base
+    if _last_end(path, promised - _TAIL) >= promised - _TAIL_SLACK:
+        return None
+    there = _last_end(path, Fraction(0))  # now it is worth while to read it all
+    return f"{float(there):.1f} of {float(promised):.1f} seconds"
+
+
+def _last_end(path: Path, start: Fraction) -> Fraction:
+    """When the last packet of sound is over that can be read from there on."""
+    end = Fraction(0)
+    with open_media(path) as container:
+        try:
+            if start > 0:
+                container.seek(int(start * av.time_base))
+            for packet in container.demux(container.streams[0]):
+                if packet.size and packet.pts is not None:
+                    end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        except (av.FFmpegError, OSError):
+            pass  # broken in the middle of a packet: as far as it went
+    return end
