@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lipfarm.cli import main as lipfarm
+from pipeline.errors import ToolUnfitError
+from pipeline.media.ffmpeg_program import check_ffmpeg
 
 Picture = npt.NDArray[np.uint8]
 Sound = npt.NDArray[np.float32]
@@ -101,6 +103,11 @@ SHOTS = (PORTRAIT, COFFEE)
 
 def main() -> None:
     """Build the film, dub it, draw the contact sheet, and say where they are."""
+    try:
+        check_ffmpeg()
+    except ToolUnfitError as error:
+        sys.stderr.write(f"lipfarm: {error}\n")
+        raise SystemExit(error.exit_status) from None
     OUT.mkdir(exist_ok=True)
     source, output = OUT / "demo_source.mp4", OUT / "demo.mp4"
     report, sheet = OUT / "demo.json", OUT / "demo.png"

@@ -21,7 +21,6 @@ from lipfarm.farm_commands import settings_for
 EXIT_WRONG = 1
 
 _ANSWER_SECONDS = 5.0
-_TOOL_SECONDS = 20.0
 _GIB = 1 << 30
 
 #: Below the bucket's other prefixes, so that the collector's look never meets it.
@@ -139,16 +138,23 @@ def _examine_media() -> Iterator[Finding]:
 
 
 def _check_ffmpeg() -> Finding:
-    from pipeline.errors import PipelineError  # noqa: PLC0415
-    from pipeline.running.commands import ffmpeg_path, run  # noqa: PLC0415
+    """The program, and FFmpeg's libraries in process: two versions, which need not be the same."""
+    import av  # noqa: PLC0415
 
-    mend = "install ffmpeg, or: pip install 'lipfarm[media]'"
+    from pipeline.errors import PipelineError  # noqa: PLC0415
+    from pipeline.media import ffmpeg_program as program  # noqa: PLC0415
+
+    is_named = bool(os.environ.get(program.FFMPEG_VARIABLE))
     try:
-        path = ffmpeg_path()
-        version = run([path, "-hide_banner", "-version"], timeout=_TOOL_SECONDS).decode()
-    except (ImportError, RuntimeError, OSError, PipelineError) as error:
+        path = program.ffmpeg_path()
+        version = program.ffmpeg_version(path)
+    except (OSError, PipelineError) as error:
+        install = "pip install 'lipfarm[media]'"
+        mend = f"correct or unset {program.FFMPEG_VARIABLE}" if is_named else install
         return Finding("ffmpeg", str(error), mend)
-    return Finding("ffmpeg", f"{' '.join(version.split()[:3])} at {path}")
+    origin = f"named by {program.FFMPEG_VARIABLE}" if is_named else "comes with lipfarm"
+    libraries = f"in process FFmpeg {av.ffmpeg_version_info} of PyAV {av.__version__}"
+    return Finding("ffmpeg", f"{version} at {path} ({origin}); {libraries}")
 
 
 def _check_device() -> Finding:

@@ -103,8 +103,10 @@ def dub(
     try:
         # Torch and OpenCV take a second to import; a mistyped option need not wait for them.
         from pipeline.dub import Order, dub_film  # noqa: PLC0415
+        from pipeline.media.ffmpeg_program import check_ffmpeg  # noqa: PLC0415
         from pipeline.report import write_report  # noqa: PLC0415
 
+        check_ffmpeg()
         order = Order(
             source=video,
             dialogue=dialogues[0],

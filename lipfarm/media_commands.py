@@ -40,7 +40,9 @@ def frames(*, video: Path, folder: Path, faces: bool, detector: str, fps: Fracti
 @click.argument("output", type=_PATH)
 def waveform(*, audio: Path, output: Path) -> None:
     """Write the sound of AUDIO (any file with sound) to OUTPUT as a 16 kHz mono WAV."""
+    from pipeline.media.ffmpeg_program import check_ffmpeg  # noqa: PLC0415
     from pipeline.sound.dialogue import write_waveform  # noqa: PLC0415
 
+    check_ffmpeg()
     seconds = write_waveform(audio, output)
     click.echo(f"{output}: {float(seconds):.3f} s", err=True)

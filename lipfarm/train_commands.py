@@ -32,8 +32,10 @@ def prepare(*, clips: Path, folder: Path, detector: str, as_json: bool) -> None:
     Clips in one subfolder count as one person. What does not fit is left out and named, with the
     reason; what was made earlier is kept.
     """
-    from pipeline.training.preparing import prepare_clips  # noqa: PLC0415 -- the help answers at once
+    from pipeline.media.ffmpeg_program import check_ffmpeg  # noqa: PLC0415 -- help answers at once
+    from pipeline.training.preparing import prepare_clips  # noqa: PLC0415
 
+    check_ffmpeg()
     display = choose_display(as_json=as_json, counted="clips")
     try:
         verdicts = prepare_clips(clips, folder, choose_detector(detector), display)

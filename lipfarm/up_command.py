@@ -67,7 +67,11 @@ def up(
     PostgreSQL, Valkey and SeaweedFS are started where LIPFARM_DATABASE_URL, LIPFARM_REDIS_URL and
     LIPFARM_S3_ENDPOINT_URL do not name servers of yours.
     """
+    from pipeline.media.ffmpeg_program import check_ffmpeg  # noqa: PLC0415 -- `--help` needs no PyAV
+
     workers = {"cpu": cpu_workers, "gpu": gpu_workers, "stitch": stitch_workers}
+    if any(workers.values()):
+        check_ffmpeg()
     folder = FarmFolder(data)
     with folder.held():
         _Up(folder, port, workers, ready_file, FarmLog(as_json=as_json)).run()

@@ -35,9 +35,11 @@ class _Queues(click.ParamType[tuple[Queue, ...]]):
 def worker(queues: tuple[Queue, ...], concurrency: int, device: str, name: str | None) -> None:
     """Claim steps and work on them, until told to stop."""
     from infra.logs import configure_logs  # noqa: PLC0415 -- `lipfarm --help` needs none of it
+    from pipeline.media.ffmpeg_program import check_ffmpeg  # noqa: PLC0415
     from workers.worker import WorkerChoice, run_worker  # noqa: PLC0415
 
     settings = load_settings()
+    check_ffmpeg()
     configure_logs()
     run_worker(settings, WorkerChoice(queues, concurrency, device, name))
 

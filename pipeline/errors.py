@@ -15,6 +15,7 @@
     ├── MissingArtifactsError    a step's input is not in the store (in artifacts.py)
     ├── MemoryExhaustedError     device or host memory ran out; a smaller batch may pass
     ├── ToolError                ffmpeg failed or ran over its time limit
+    ├── ToolUnfitError           ffmpeg is not there, too old, or lacks what is needed
     └── InternalError            a check of our own failed: a bug, please report it
 
 Every message is one line a user can act on: what, where, what to do. ``code`` is stable and
@@ -106,6 +107,14 @@ class ToolError(PipelineError):
 
     code = "tool_failed"
     retryable = True
+    exit_status = 8
+
+
+class ToolUnfitError(PipelineError):
+    """The ffmpeg to be used is not there, is too old, or lacks what we use."""
+
+    code = "tool_unfit"
+    retryable = True  # on another machine
     exit_status = 8
 
 

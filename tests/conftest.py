@@ -4,7 +4,10 @@ Servers live as long as the pytest process (one of each per xdist worker); every
 database of its own, copied from one that is migrated once.
 """
 
+import os
+import shlex
 import signal
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,15 +21,54 @@ from infra.services.seaweed import SeaweedFS, running_seaweed
 from infra.services.valkey import running_valkey
 from infra.settings import PREFIX, Settings
 from infra.storage.objects import ObjectStore
-from pipeline.running.commands import ffmpeg_path
+from pipeline.media.ffmpeg_program import ffmpeg_path
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
-def pytest_configure() -> None:
+#: Where a run of tests keeps its stand-in for the machine's ffmpeg, and the trace of its calls.
+MACHINES_FFMPEG = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--machines-ffmpeg",
+        help="Path of an ffmpeg to have first on the PATH; without it, one that fails is there.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Started in the background of a shell, we would ignore Ctrl-C, and so would all we start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    _shadow_ffmpeg(config)
+
+
+def _shadow_ffmpeg(config: pytest.Config) -> None:
+    """Put a machine's own ffmpeg first on the PATH of all that is started: nobody may call it."""
+    folder = tempfile.TemporaryDirectory(prefix="machines-ffmpeg-")
+    config.stash[MACHINES_FFMPEG] = folder
+    os.environ["PATH"] = f"{folder.name}{os.pathsep}{os.environ['PATH']}"
+    real = config.getoption("--machines-ffmpeg")
+    end = f'exec {shlex.quote(real)} "$@"' if real else "exit 99"
+    program = Path(folder.name) / "ffmpeg"
+    program.write_text(f'#!/bin/sh\necho "ffmpeg $*" >> "$0.called"\n{end}\n')
+    program.chmod(0o755)
+    os.environ["IMAGEIO_FFMPEG_EXE"] = str(program)  # which imageio-ffmpeg itself would heed
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[MACHINES_FFMPEG].cleanup()
+
+
+@pytest.fixture(autouse=True)
+def _machines_ffmpeg_is_never_called(pytestconfig: pytest.Config) -> Iterator[None]:
+    yield
+    trace = Path(pytestconfig.stash[MACHINES_FFMPEG].name) / "ffmpeg.called"
+    if trace.exists():
+        calls = trace.read_text()
+        trace.unlink()
+        pytest.fail(f"an ffmpeg was taken from the PATH:\n{calls}")
 
 
 def _shared(name: str) -> Path:

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 
+from pipeline.media.ffmpeg_program import ffmpeg_path
 from pipeline.media.info import MediaInfo, VideoInfo
 from pipeline.media.opening import FORMATS
 from pipeline.output.containers import QUICKTIME_LANGUAGES, KeptStream, OutputPlan
 from pipeline.output.encode import choose_encoder
 from pipeline.output.interleave import MOVIE_TIMESCALE
 from pipeline.output.join import Timing
-from pipeline.running.commands import PROTOCOLS, ffmpeg_path, run
+from pipeline.running.commands import PROTOCOLS
 
 #: What muxers write of the picture as it was encoded before; mkvmerge adds a language, "BPS-eng".
 _STALE_TAGS = frozenset(
@@ -185,7 +185,7 @@ def _mp4_options(info: MediaInfo) -> list[str]:
 
 def _hdr_options(video: VideoInfo | None) -> list[str]:
     """HDR metadata for the container; the picture stream itself carries it, too."""
-    if video is None or video.hdr is None or not _knows_hdr_options():
+    if video is None or video.hdr is None:
         return []
     options = []
     if video.hdr.mastering is not None:
@@ -193,10 +193,3 @@ def _hdr_options(video: VideoInfo | None) -> list[str]:
     if video.hdr.max_cll is not None:
         options += ["-content_light:v:0", f"{video.hdr.max_cll},{video.hdr.max_fall or 0}"]
     return options
-
-
-@cache
-def _knows_hdr_options() -> bool:
-    """ffmpeg before version 9 has no way to write them without encoding."""
-    listing = run([ffmpeg_path(), "-hide_banner", "-h", "long"], timeout=30)
-    return b"-mastering_display" in listing

@@ -21,11 +21,12 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from pipeline.errors import PipelineError
+from pipeline.media.ffmpeg_program import ffmpeg_path
 from pipeline.media.info import VideoInfo
 from pipeline.media.opening import open_media
 from pipeline.media.planes import plane_arrays
 from pipeline.output.join import Timing
-from pipeline.running.commands import ffmpeg_path, run
+from pipeline.running.commands import run
 
 #: Of each half, in pixels: a phone's width for both, and no more than a page shows of a job.
 _MOST_WIDE, _MOST_HIGH = 400, 300

@@ -1,11 +1,9 @@
-"""Running ffmpeg: argv lists, a time limit, and the tail of stderr in the error."""
+"""Running programs: argv lists, a time limit, and the tail of stderr in the error."""
 
 import contextlib
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -17,17 +15,6 @@ STDERR_TAIL_BYTES = 4096
 #: Media is read from local files only. Without this a playlist renamed .mp4 could make ffmpeg
 #: open other files or the network.
 PROTOCOLS = "file,pipe,fd"
-
-
-@cache
-def ffmpeg_path() -> str:
-    """The system's ffmpeg where there is one, else the binary inside the imageio-ffmpeg wheel."""
-    found = shutil.which("ffmpeg")
-    if found:
-        return found
-    import imageio_ffmpeg  # noqa: PLC0415 -- only machines without ffmpeg pay for the import
-
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 def run(argv: Sequence[str], *, timeout: float) -> bytes:

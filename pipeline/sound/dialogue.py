@@ -20,11 +20,12 @@ import soxr
 from av.audio.stream import AudioStream
 
 from pipeline.errors import UnusableMediaError
+from pipeline.media.ffmpeg_program import ffmpeg_path
 from pipeline.media.info import AudioInfo, MediaInfo
 from pipeline.media.opening import FORMATS, one_line
 from pipeline.media.probe import probe
 from pipeline.output.publish import writing_errors
-from pipeline.running.commands import PROTOCOLS, ffmpeg_path, streaming
+from pipeline.running.commands import PROTOCOLS, streaming
 
 #: What mel and speech detection hear.
 WAVEFORM_RATE = 16_000

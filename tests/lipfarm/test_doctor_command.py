@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import av
 import pytest
 from click.testing import CliRunner, Result
 
@@ -9,6 +10,7 @@ from infra.services.ports import free_port
 from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 from lipfarm.doctor_command import doctor
+from pipeline.media.ffmpeg_program import pinned_ffmpeg
 
 
 def examine(*arguments: str) -> Result:
@@ -33,6 +35,25 @@ def test_a_fit_machine_is_found_fit_and_nothing_is_left_in_its_bucket(
     ]
     assert all(line.startswith("ok") for line in lines)
     assert list(ObjectStore(farm_environment).list_objects()) == []
+
+
+def test_both_versions_of_ffmpeg_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIPFARM_FFMPEG", raising=False)
+    [told] = [line for line in examine("--json").stdout.splitlines() if '"ffmpeg"' in line]
+    message = json.loads(told)["message"]
+    assert f"at {pinned_ffmpeg()} (comes with lipfarm)" in message
+    assert f"in process FFmpeg {av.ffmpeg_version_info} of PyAV {av.__version__}" in message
+
+
+def test_an_unfit_ffmpeg_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    old = tmp_path / "ffmpeg"
+    says = "ffmpeg version 5.1.9-0+deb12u1 Copyright\nlibavformat    59. 27.100 / 59. 27.100"
+    old.write_text(f"#!/bin/sh\necho '{says}'\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("LIPFARM_FFMPEG", str(old))
+    found = wrong(examine("--json"))["ffmpeg"]
+    assert f"{old}: is ffmpeg 5.1.9-0+deb12u1, older than version 9.0" in str(found["message"])
+    assert found["mend"] == "correct or unset LIPFARM_FFMPEG"
 
 
 def test_servers_that_do_not_answer_are_each_named_with_their_variable(

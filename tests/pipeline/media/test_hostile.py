@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError, ToolError
+from pipeline.media.ffmpeg_program import ffmpeg_path
 from pipeline.media.opening import FORMATS
 from pipeline.media.probe import probe, require_source
-from pipeline.running.commands import ffmpeg_path, run
+from pipeline.running.commands import run
 from pipeline.sound.dialogue import Decoder
 
 SECRET = "the-salaries-of-everybody"  # noqa: S105 -- to be looked for in messages
