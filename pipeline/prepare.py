@@ -32,7 +32,7 @@ from pipeline.sound.dialogue import choose_audio, decode_waveform
 from pipeline.sound.speech import detect_speech
 
 #: Raised when what the stage writes changes.
-SOURCE_VERSION = 1
+SOURCE_VERSION = 2
 SOUND_VERSION = 1
 
 #: What a source's artifact holds beside its segment objects. The last is there for pictures alone.

@@ -8,14 +8,15 @@ places to each other.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import ToolError
 from pipeline.media.info import MediaInfo
 from pipeline.options import KeepAudio
-from pipeline.output.containers import check_container, container_of
+from pipeline.output.containers import KeptStream, container_of, plan_output
 from pipeline.output.interleave import Part, interleave, is_empty
 from pipeline.output.join import Timing, join_segments
 from pipeline.output.mux import Mux
@@ -23,7 +24,7 @@ from pipeline.output.publish import check_output, publishing
 from pipeline.output.verify import Expected, priming, verify_output
 from pipeline.running.commands import run
 
-__all__ = ["Timing", "check_container", "check_output", "container_of", "join_segments", "stitch"]
+__all__ = ["Timing", "check_output", "container_of", "join_segments", "plan_output", "stitch"]
 
 #: How the dubbed track is called in players' menus.
 DUBBED_TITLE = "Dubbed"
@@ -61,11 +62,11 @@ def stitch(
         Facts for the report; see :func:`pipeline.output.verify.verify_output`.
 
     Raises:
-        OutputError: see check_container and check_output.
+        OutputError: see plan_output and check_output.
         StorageFullError, ToolError.
         InternalError: segments do not fit together, or the output is not what was ordered.
     """
-    mux = Mux(info, check_container(info, output, keep_audio), timing, language, title)
+    mux = Mux(info, plan_output(info, output, keep_audio), timing, language, title)
     with tempfile.TemporaryDirectory(dir=work_dir) as folder:
         gathered = Path(folder, "gathered")
         mux = _gather(segments, dialogue, mux, gathered)
@@ -88,12 +89,37 @@ def _gather(segments: Sequence[Path], dialogue: Path, mux: Mux, gathered: Path) 
         files = {
             kept: folder / f"{kept.stream.index}" for kept in mux.plan.kept if not kept.is_file
         }
-        _run(mux.lay_out_argv(dialogue, spoken, files), dialogue, mux.info.path)
+        failing = _lay_out(mux, dialogue, spoken, files)
+        mux = replace(mux, plan=mux.plan.without(failing, "ffmpeg fails on it"))
+        for kept in failing:
+            del files[kept]
         empty = [kept for kept, path in files.items() if is_empty(path)]
         mux = replace(mux, plan=mux.plan.without(empty, "nothing of it lies within the film"))
         full = [Part(files[kept]) for kept in mux.plan.kept if kept in files]
         interleave([Part(joined, mux.start), Part(spoken), *full], mux.plan.container, gathered)
     return mux
+
+
+def _lay_out(
+    mux: Mux, dialogue: Path, spoken: Path, files: Mapping[KeptStream, Path]
+) -> list[KeptStream]:
+    """Every stream into its file; returns those that ffmpeg fails on.
+
+    A track that is damaged beyond decoding fails the whole call; then each is tried by itself.
+    """
+    try:
+        _run(mux.lay_out_argv(dialogue, spoken, files), dialogue, mux.info.path)
+    except ToolError:
+        _run(mux.lay_out_argv(dialogue, spoken, {}), dialogue)
+    else:
+        return []
+    failing = []
+    for kept, path in files.items():
+        try:
+            _run(mux.lay_out_argv(dialogue, spoken, {kept: path}), dialogue, mux.info.path)
+        except ToolError:
+            failing.append(kept)
+    return failing
 
 
 def _run(argv: list[str], *inputs: Path) -> None:

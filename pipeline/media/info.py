@@ -60,7 +60,11 @@ class HdrMetadata:
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """Any stream: ``kind`` is video, audio, subtitle, data, attachment or unknown."""
+    """Any stream: ``kind`` is video, audio, subtitle, data, attachment or unknown.
+
+    ``codec`` is the name of FFmpeg's codec descriptor, not of a decoder: mp3, not mp3float. It is
+    None where there is no decoder for it.
+    """
 
     index: int
     kind: str
@@ -79,9 +83,12 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo(StreamInfo):
+    """Sound; ``sample_format`` is the decoder's, as in FFmpeg: s16, fltp …"""
+
     sample_rate: int
     channels: int
     layout: str
+    sample_format: str
 
 
 @dataclass(frozen=True, slots=True)

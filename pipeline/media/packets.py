@@ -49,7 +49,6 @@ CUTTABLE_CODECS = INTRA_CODECS | {
     "vp8",
     "vp9",
     "av1",
-    "libdav1d",
     "ffv1",
 }
 
@@ -115,9 +114,10 @@ class _Scan:
 
 def _can_be_cut(stream: VideoStream) -> bool:
     context = stream.codec_context
-    in_shown_order = context.name in INTRA_CODECS or not context.has_b_frames
+    codec = context.codec.canonical_name
+    in_shown_order = codec in INTRA_CODECS or not context.has_b_frames
     has_times = stream.container.format.name not in _TIMELESS_DEMUXERS
-    return context.name in CUTTABLE_CODECS and (in_shown_order or has_times)
+    return codec in CUTTABLE_CODECS and (in_shown_order or has_times)
 
 
 def _plan(scan: _Scan, video: VideoInfo) -> SourcePlan:

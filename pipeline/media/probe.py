@@ -14,7 +14,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import DataStream, Disposition, Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import UnreadableMediaError, UnusableMediaError
@@ -249,7 +249,7 @@ def _common(stream: Stream) -> dict[str, Any]:
     return {
         "index": stream.index,
         "kind": kind or "unknown",
-        "codec": stream.codec_context.name if stream.codec_context else None,
+        "codec": _codec_name(stream),
         "language": None if language in (None, "und") else language,
         "title": tags.get("title"),
         "disposition": tuple(d.name for d in Disposition if stream.disposition & d and d.name),
@@ -259,6 +259,14 @@ def _common(stream: Stream) -> dict[str, Any]:
         else stream.duration * base,
         "metadata": dict(stream.metadata),
     }
+
+
+def _codec_name(stream: Stream) -> str | None:
+    """Of the codec; several decoders may read it, each by a name of its own."""
+    context: av.CodecContext | None = stream.codec_context
+    if context is not None:
+        return context.codec.canonical_name
+    return stream.name if isinstance(stream, DataStream) else None
 
 
 def _tagged_duration(tags: dict[str, str], start: Fraction | None) -> Fraction | None:
@@ -273,12 +281,13 @@ def _tagged_duration(tags: dict[str, str], start: Fraction | None) -> Fraction |
 def _audio_info(stream: av.AudioStream) -> AudioInfo:
     common = _common(stream)
     if common["codec"] is None:
-        return AudioInfo(**common, sample_rate=0, channels=0, layout="")
+        return AudioInfo(**common, sample_rate=0, channels=0, layout="", sample_format="")
     return AudioInfo(
         **common,
         sample_rate=stream.rate,
         channels=stream.channels,
         layout=stream.layout.name,
+        sample_format=stream.format.name if stream.format else "",
     )
 
 

@@ -1,7 +1,11 @@
 """What the output's container can hold, and what becomes of each of the source's streams.
 
-The tables are what players and libavformat agree on, not all that libavformat can be made to write:
-Vorbis in MP4, for one, plays nearly nowhere.
+A stream is copied where the container holds its codec. Else text subtitles become the container's
+own, and what decodes without loss becomes PCM of the same samples. What is left is left out, by
+itself: it never refuses the film, nor costs another stream.
+
+Codecs have the names of FFmpeg's descriptors. The tables are what players and libavformat agree on,
+not all that libavformat can be made to write: Vorbis in MP4, for one, plays nearly nowhere.
 """
 
 from collections.abc import Collection
@@ -10,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import OutputError
-from pipeline.media.info import MediaInfo, StreamInfo
+from pipeline.media.info import AudioInfo, MediaInfo, StreamInfo
 from pipeline.media.opening import one_line
 from pipeline.options import KeepAudio
 
@@ -24,43 +28,64 @@ CONTAINERS: dict[str, Container] = {
     ".mkv": "matroska",
 }
 
+#: As messages have them.
+_NAMES: dict[Container, str] = {"mp4": "MP4", "mov": "MOV", "matroska": "MKV"}
+
 _PCM = frozenset(
-    f"pcm_{kind}{bits}{order}"
-    for kind, bits in (("s", 16), ("s", 24), ("s", 32), ("f", 32))
-    for order in ("le", "be")
+    f"pcm_{kind}{order}" for kind in ("s16", "s24", "s32", "f32", "f64") for order in ("le", "be")
 )
 _MPEG_AUDIO = frozenset(("aac", "ac3", "eac3", "mp2", "mp3", "alac"))
-_PICTURES = frozenset(("mjpeg", "png"))
-_VIDEO = frozenset(("h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video")) | _PICTURES
-_TEXT = frozenset(("subrip", "srt", "ass", "ssa", "webvtt", "text", "mov_text"))
+_MPEG_VIDEO = frozenset(("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"))
+_TEXT = frozenset(("subrip", "ass", "webvtt", "text", "mov_text"))
 
-#: Codecs that go in as they are.
-_HELD: dict[Container, dict[str, frozenset[str]]] = {
+#: Codecs that go in as they are, by the kind of stream; a cover is a picture attached to the file.
+HELD: dict[Container, dict[str, frozenset[str]]] = {
     "mp4": {
-        "video": _VIDEO,
-        "audio": _MPEG_AUDIO | _PCM | {"opus", "flac", "dts", "dca", "mp1"},
+        "video": _MPEG_VIDEO | {"av1", "vp9", "png"},
+        "cover": frozenset(("mjpeg", "png", "bmp")),
+        "audio": _MPEG_AUDIO | _PCM | {"opus", "flac", "dts"},
         "subtitle": frozenset(("mov_text",)),
     },
     "mov": {
-        "video": _VIDEO - {"av1", "vp9"} | {"prores", "dnxhd", "dvvideo"},
-        "audio": _MPEG_AUDIO | _PCM | {"pcm_u8", "pcm_alaw", "pcm_mulaw", "adpcm_ima_qt", "qdm2"},
+        "video": _MPEG_VIDEO
+        | {"png", "prores", "dnxhd", "dvvideo", "cfhd", "jpeg2000", "hap", "qtrle", "v210"}
+        | {"svq1", "svq3", "cinepak", "h263"},
+        "audio": _MPEG_AUDIO
+        | _PCM
+        | {"pcm_s8", "pcm_u8", "pcm_alaw", "pcm_mulaw", "mp1", "adpcm_ima_qt", "qdm2", "qdmc"}
+        | {"mace3", "mace6", "amr_nb", "amr_wb", "gsm"},
         "subtitle": frozenset(("mov_text", "eia_608")),
     },
     "matroska": {
-        "video": _VIDEO | {"prores", "vp8", "theora", "ffv1", "vc1", "wmv3", "msmpeg4v3"},
+        "video": _MPEG_VIDEO
+        | {"av1", "vp8", "vp9", "theora", "ffv1", "prores", "jpeg2000", "dirac", "msmpeg4v3"},
+        "cover": frozenset(("mjpeg", "png", "gif", "tiff")),
         "audio": _MPEG_AUDIO
-        | (_PCM - {"pcm_f32be"})
-        | {"opus", "flac", "dts", "dca", "mp1", "vorbis", "truehd", "mlp", "tta", "wavpack"}
-        | {"pcm_u8", "pcm_alaw", "pcm_mulaw", "wmav1", "wmav2", "wmapro", "adpcm_ms"},
-        "subtitle": (_TEXT - {"mov_text"})
-        | {"hdmv_pgs_subtitle", "pgssub", "dvd_subtitle", "dvdsub", "dvb_subtitle", "dvbsub"}
-        | {"hdmv_text_subtitle"},
-        "attachment": frozenset(),
+        | (_PCM - {"pcm_f32be", "pcm_f64be"})
+        | {"pcm_u8", "opus", "flac", "dts", "mp1", "vorbis", "truehd", "mlp", "tta", "wavpack"},
+        "subtitle": (_TEXT - {"mov_text"}) | {"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"},
     },
 }
 
 #: What text subtitles become where they cannot stay what they are.
 _TEXT_CODEC: dict[Container, str] = {"mp4": "mov_text", "mov": "mov_text", "matroska": "srt"}
+
+#: Sound besides PCM that decodes to the samples that were encoded.
+_LOSSLESS = frozenset(("s302m", "flac", "alac", "tta", "wavpack"))
+
+#: Decoded as 32 bits of which the lowest 8 are empty.
+_24_BITS = frozenset(
+    ("pcm_bluray", "pcm_dvd", "s302m", "pcm_lxf", "pcm_u24le", "pcm_u24be", "pcm_s24le_planar")
+)
+
+#: PCM of the samples a decoder gives. None of the containers has 64-bit integers.
+_PCM_CODEC = {
+    "u8": "pcm_u8",
+    "s16": "pcm_s16le",
+    "s32": "pcm_s32le",
+    "flt": "pcm_f32le",
+    "dbl": "pcm_f64le",
+}
 
 #: MOV knows languages by the Macintosh's numbers, to which ffmpeg gives these names; other names
 #: than them are ISO 639-2's own, and a language without a number stays untagged.
@@ -94,7 +119,20 @@ class KeptStream:
     @property
     def is_file(self) -> bool:
         """An attachment or a cover: a file within the file, with no place in time."""
-        return self.stream.kind == "attachment" or "attached_pic" in self.stream.disposition
+        return self.stream.kind == "attachment" or _is_cover(self.stream)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A stream of the source that stays behind; ``way_out`` is empty where nothing need be done."""
+
+    stream: StreamInfo
+    reason: str
+    way_out: str = ""
+
+    def __str__(self) -> str:
+        told = f"{_name(self.stream)} is left out: {self.reason}"
+        return f"{told}; {self.way_out}" if self.way_out else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +147,7 @@ class OutputPlan:
 
     container: Container
     kept: tuple[KeptStream, ...]
-    left_out: tuple[tuple[StreamInfo, str], ...]
+    left_out: tuple[LeftOut, ...]
 
     @property
     def audio(self) -> tuple[KeptStream, ...]:
@@ -118,7 +156,7 @@ class OutputPlan:
     def without(self, unused: Collection[KeptStream], reason: str) -> "OutputPlan":
         """These stay behind, too."""
         kept = tuple(each for each in self.kept if each not in unused)
-        left_out = tuple((each.stream, reason) for each in unused)
+        left_out = tuple(LeftOut(each.stream, reason) for each in unused)
         return OutputPlan(self.container, kept, self.left_out + left_out)
 
 
@@ -131,69 +169,88 @@ def container_of(output: Path) -> Container:
         raise OutputError(f"{one_line(output)}: the name must end in one of {known}") from None
 
 
-def check_container(info: MediaInfo, output: Path, keep_audio: KeepAudio = "all") -> OutputPlan:
+def plan_output(info: MediaInfo, output: Path, keep_audio: KeepAudio = "all") -> OutputPlan:
     """Decide, before any work, what goes into the output.
 
     Timecode tracks and the text track of MP4 chapters are not copied: the muxer writes new ones
-    from the timecode and the chapters. Data streams that only a camera's own software reads are
-    left out, and named in the plan.
+    from the timecode and the chapters.
 
     Raises:
-        OutputError: the extension is unknown, or a stream of sound, picture or text cannot live in
-            that container; it names the stream and says what would help.
+        OutputError: the extension is unknown.
     """
     container = container_of(output)
     kept: list[KeptStream] = []
-    left_out: list[tuple[StreamInfo, str]] = []
-    if keep_audio == "all":
-        kept += [KeptStream(audio, _codec(audio, container, output)) for audio in info.audio]
-    else:
-        left_out += [(audio, "original sound is not wanted") for audio in info.audio]
-    for stream in info.others:
-        if stream.kind in ("data", "unknown") or (stream.codec is None and not _is_file(stream)):
-            left_out.append((stream, _why_no_data(stream, info)))
+    left_out: list[LeftOut] = []
+    for stream in (*info.audio, *info.others):
+        codec = _choose_codec(stream, container)
+        if stream.kind == "audio" and keep_audio == "none":
+            left_out.append(LeftOut(stream, "original sound is not wanted"))
+        elif codec is None:
+            left_out.append(_leave_out(stream, container, info))
         else:
-            kept.append(KeptStream(stream, _codec(stream, container, output)))
+            kept.append(KeptStream(stream, codec))
     return OutputPlan(container, tuple(kept), tuple(left_out))
 
 
-def _codec(stream: StreamInfo, container: Container, output: Path) -> str:
-    held = _HELD[container]
-    is_cover = "attached_pic" in stream.disposition
-    if is_cover and container == "mov":
-        raise OutputError(f"{_name(stream)} cannot live in MOV: name the output .mp4 or .mkv")
-    if stream.kind == "attachment" and "attachment" in held:
+def _choose_codec(stream: StreamInfo, container: Container) -> str | None:
+    """How a stream goes in: copied, or by which encoder; None where it cannot."""
+    if stream.kind == "attachment":
+        return "copy" if container == "matroska" else None
+    kind = "cover" if _is_cover(stream) else stream.kind
+    if stream.codec in HELD[container].get(kind, ()):
         return "copy"
-    if stream.codec in held.get(stream.kind, ()):
-        return "copy"
+    if isinstance(stream, AudioInfo):
+        return _lossless_codec(stream, container)
     if stream.kind == "subtitle" and stream.codec in _TEXT:
         return _TEXT_CODEC[container]
-    wanted = output.suffix.lower()[1:].upper()
-    raise OutputError(f"{_name(stream)} cannot live in {wanted}: {_way_out(stream, container)}")
+    return None
+
+
+def _lossless_codec(audio: AudioInfo, container: Container) -> str | None:
+    """PCM of the same samples, for sound that decodes without loss."""
+    name = audio.codec or ""
+    # The decoder of pcm_s24daud drops 8 bits.
+    if name == "pcm_s24daud" or not (name.startswith("pcm_") or name in _LOSSLESS):
+        return None
+    codec = _PCM_CODEC.get(audio.sample_format.removesuffix("p"))
+    if codec == "pcm_s32le" and name in _24_BITS:
+        codec = "pcm_s24le"
+    if codec == "pcm_u8" and container == "mp4":
+        codec = "pcm_s16le"
+    return codec
+
+
+def _leave_out(stream: StreamInfo, container: Container, info: MediaInfo) -> LeftOut:
+    if any(key.lower() == "timecode" for key in stream.metadata):
+        return LeftOut(stream, "written anew from the timecode")
+    if stream.kind == "data" and stream.codec in ("bin_data", "text") and info.chapters:
+        return LeftOut(stream, "written anew from the chapters")
+    if stream.kind in ("data", "unknown"):
+        return LeftOut(stream, "data that no muxer can copy")
+    if stream.kind != "attachment" and stream.codec is None:
+        return LeftOut(stream, "there is no decoder for its codec")
+    what = stream.codec or "attachments"
+    if _is_cover(stream):
+        what = f"{what} as a cover"
+    return LeftOut(stream, f"{_NAMES[container]} cannot hold {what}", _way_out(stream))
+
+
+def _way_out(stream: StreamInfo) -> str:
+    """The first container that holds it, as a file's ending."""
+    for ending in (".mkv", ".mov", ".mp4"):
+        if _choose_codec(stream, CONTAINERS[ending]) is not None:
+            return f"name the output {ending}"
+    return "convert it in the source first"
+
+
+def _is_cover(stream: StreamInfo) -> bool:
+    return "attached_pic" in stream.disposition
 
 
 def _name(stream: StreamInfo) -> str:
-    kind = {"audio": "sound", "video": "picture", "subtitle": "subtitle"}.get(stream.kind)
-    words = [f"{kind or stream.kind} stream {stream.index}"]
+    kind = {"audio": "sound", "video": "picture"}.get(stream.kind, stream.kind)
+    words = f"{kind} stream {stream.index}"
     told = [stream.codec, stream.language, stream.title, stream.metadata.get("filename")]
-    words += [f"({', '.join(part for part in told if part)})"] if any(told) else []
-    return one_line(" ".join(words))
-
-
-def _way_out(stream: StreamInfo, container: Container) -> str:
-    ways = [] if container == "matroska" else ["name the output .mkv"]
-    if stream.kind == "audio":
-        ways.append("drop the original sound with --keep-audio none")
-    return " or ".join(ways) or "remove it from the source first"
-
-
-def _is_file(stream: StreamInfo) -> bool:
-    return stream.kind == "attachment"
-
-
-def _why_no_data(stream: StreamInfo, info: MediaInfo) -> str:
-    if any(key.lower() == "timecode" for key in stream.metadata):
-        return "written anew from the timecode"
-    if stream.codec in ("bin_data", "text") and info.chapters:
-        return "written anew from the chapters"
-    return "data that no muxer can copy"
+    if any(told):
+        words += f" ({', '.join(part for part in told if part)})"
+    return one_line(words)

@@ -1,5 +1,6 @@
 """The streams, in order of time, and all the source says of them, become the output."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -52,7 +53,7 @@ class Mux:
     # numbers them as it likes.
 
     def lay_out_argv(
-        self, dialogue: Path, spoken: Path, files: dict[KeptStream, Path]
+        self, dialogue: Path, spoken: Path, files: Mapping[KeptStream, Path]
     ) -> list[str]:
         """Each stream into a file of its own, placed on the output's timeline."""
         argv = [*_ffmpeg(), "-itsoffset", _seconds(self.start), *_input(dialogue), *self._source()]

@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from pipeline.errors import InternalError, UnreadableMediaError
+from pipeline.media.info import StreamInfo
 from pipeline.media.opening import open_media
 from pipeline.output.containers import QUICKTIME_LANGUAGES, Container, OutputPlan
 from pipeline.output.join import Timing
@@ -83,8 +84,8 @@ def verify_output(path: Path, expected: Expected) -> dict[str, Any]:
         "av_offset_ms": round(float(offset * 1000), 3),
         "streams": _describe_streams(expected),
         "left_out": [
-            {"index": stream.index, "kind": stream.kind, "codec": stream.codec, "reason": reason}
-            for stream, reason in expected.plan.left_out
+            _describe_stream(left.stream) | {"reason": left.reason, "way_out": left.way_out or None}
+            for left in expected.plan.left_out
         ],
     }
 
@@ -203,13 +204,17 @@ def _describe_streams(expected: Expected) -> list[dict[str, Any]]:
         {"kind": "audio", "codec": "aac", "language": expected.language},
     ]
     kept = [
-        {
-            "kind": kept.stream.kind,
-            "index": kept.stream.index,
-            "codec": kept.stream.codec if kept.codec == "copy" else kept.codec,
-            "language": kept.stream.language,
-            "title": kept.stream.title,
-        }
+        _describe_stream(kept.stream) | ({} if kept.codec == "copy" else {"codec": kept.codec})
         for kept in expected.plan.kept
     ]
     return dubbed + kept
+
+
+def _describe_stream(stream: StreamInfo) -> dict[str, Any]:
+    return {
+        "kind": stream.kind,
+        "index": stream.index,
+        "codec": stream.codec,
+        "language": stream.language,
+        "title": stream.title,
+    }

@@ -12,7 +12,7 @@ from pipeline.faces.choosing import prepare_boxes
 from pipeline.media.info import MediaInfo
 from pipeline.media.opening import one_line
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
-from pipeline.output.containers import check_container, container_of
+from pipeline.output.containers import container_of, plan_output
 from pipeline.output.encode import check_quality
 from pipeline.prepare import (
     SOUND_FACTS_FILE,
@@ -169,7 +169,7 @@ def _prepare_source(
     options, digest = inputs.options, inputs.source_sha256
 
     def check(info: MediaInfo) -> None:
-        check_container(info, Path(inputs.output_name), options.keep_audio)
+        plan_output(info, Path(inputs.output_name), options.keep_audio)
 
     if digest is not None:
         key = source_key(digest, options.fps, options.segment_seconds)

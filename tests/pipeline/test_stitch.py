@@ -336,10 +336,10 @@ def test_verification_sees_what_is_wrong(clips: Path, tmp_path: Path) -> None:
     piece = encode_piece(clips / "film.mkv", tmp_path, 24)
     output = tmp_path / "out.mkv"
     stitch_piece(piece, clips / "dialogue_en.flac", output, language="deu")
-    from pipeline.output.containers import check_container  # noqa: PLC0415
+    from pipeline.output.containers import plan_output  # noqa: PLC0415
 
-    plan = check_container(piece.info, output)
-    bare = check_container(piece.info, output, "none")
+    plan = plan_output(piece.info, output)
+    bare = plan_output(piece.info, output, "none")
     before = priming(tmp_path / "dialogue.m4a")
     timing = piece.timing
     shifted = timing.pts.copy()

@@ -1,0 +1,126 @@
+"""What becomes of tracks of every codec, in every container: read back from finished outputs."""
+
+import io
+import re
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.errors import ToolError
+from pipeline.media.probe import probe
+from pipeline.output.containers import HELD, Container
+from pipeline.running.commands import run
+from tests.pipeline.output.tiny import dub_film, make_film
+
+ENDINGS = ("mp4", "mov", "mkv")
+
+#: Formats films come in. NUT, which takes nearly all, breaks with fifty tracks, and so is last.
+SOURCES = ("mkv", "mov", "m2ts", "vob", "nut")
+
+
+@pytest.mark.parametrize("container", HELD)
+def test_the_muxer_takes_every_codec_of_the_tables(container: Container) -> None:
+    for kind in ("video", "audio", "subtitle"):
+        for codec in HELD[container][kind]:
+            muxer = av.open(io.BytesIO(), "w", format=container)
+            assert muxer.add_mux_stream(codec).type == kind, codec
+
+
+def test_a_track_that_does_not_decode_costs_itself_alone(ffmpeg: str, tmp_path: Path) -> None:
+    """FLAC becomes PCM in MOV, and of this not one frame is whole."""
+    source = tmp_path / "film.mkv"
+    argv = ["-map", "0", "-map", "1", "-map", "1", "-c:a:0", "flac", "-c:a:1", "aac"]
+    make_film(ffmpeg, source, *argv, "-metadata:s:a:0", "title=Broken")
+    whole = source.read_bytes()
+    for packet in packets(source, 1):
+        whole = whole.replace(packet[4:], bytes(len(packet) - 4))
+    source.write_bytes(whole)
+    facts = dub_film(ffmpeg, source, tmp_path / "out.mov")
+    assert [(left["index"], left["reason"]) for left in facts["left_out"]] == [
+        (1, "ffmpeg fails on it")
+    ]
+    assert [audio.codec for audio in probe(tmp_path / "out.mov").audio] == ["aac", "aac"]
+
+
+@pytest.fixture(scope="module")
+def sounds(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """For each format films of sound by every encoder of ffmpeg that it takes before others do."""
+    folder = tmp_path_factory.mktemp("sounds")
+    listing = run([ffmpeg, "-hide_banner", "-encoders"], timeout=30).decode()
+    missing = set(re.findall(r"^ A[.F]\S+ (\w+)", listing, re.MULTILINE))
+    films = {}
+    for ending in SOURCES:
+        taken = [name for name in sorted(missing) if _takes(ffmpeg, folder, ending, name)]
+        missing -= set(taken)
+        argv = ["-map", "0"]
+        for place, name in enumerate(taken):
+            argv += ["-map", "1", f"-c:a:{place}", name, *_rate(name, f":{place}")]
+        films[ending] = make_film(ffmpeg, folder / f"film.{ending}", *argv)
+    assert "aac" not in missing
+    return films
+
+
+def _takes(ffmpeg: str, folder: Path, ending: str, encoder: str) -> bool:
+    path = folder / f"try.{ending}"
+    try:
+        make_film(ffmpeg, path, "-map", "0", "-map", "1", "-c:a", encoder, *_rate(encoder, ""))
+    except ToolError:
+        return False
+    return bool(probe(path).audio)
+
+
+def _rate(encoder: str, place: str) -> list[str]:
+    """What an encoder wants that has no default for our sound."""
+    if encoder == "s302m":
+        return [f"-ac:a{place}", "2"]
+    low = {"libopencore_amrnb": "12200", "g723_1": "6300"}.get(encoder)
+    return [] if low is None else [f"-ar:a{place}", "8000", f"-b:a{place}", low]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("source", SOURCES)
+def test_sound_of_every_encoder_is_kept_sample_for_sample_or_left_out_and_named(
+    ffmpeg: str, tmp_path: Path, sounds: dict[str, Path], source: str, ending: str
+) -> None:
+    output = tmp_path / f"out.{ending}"
+    facts = dub_film(ffmpeg, sounds[source], output)
+    kept = {s["index"]: s["codec"] for s in facts["streams"] if "index" in s}
+    left_out = {s["index"]: s for s in facts["left_out"]}
+    info, found = probe(sounds[source]), probe(output).audio[1:]
+    assert set(kept) | set(left_out) == {audio.index for audio in info.audio}
+    for audio in info.audio:
+        if audio.index in left_out:
+            assert left_out[audio.index]["reason"]
+            assert audio.codec not in ("aac", "mp3", "ac3", "pcm_s16le", "flac")
+            continue
+        place = list(kept).index(audio.index)
+        # MP4 has one number for both.
+        assert {found[place].codec, kept[audio.index]} in ({kept[audio.index]}, {"mp2", "mp3"})
+        if audio.codec == kept[audio.index]:
+            before = packets(sounds[source], audio.index)
+            assert packets(output, found[place].index)[:5] == before[:5], audio.codec
+            continue
+        original, copy = samples(sounds[source], audio.index), samples(output, found[place].index)
+        common = min(len(original), len(copy))
+        assert common > 0.9 * len(original), audio.codec
+        assert np.array_equal(original[:common], copy[:common]), audio.codec
+
+
+def samples(path: Path, index: int) -> np.ndarray:
+    """(n,) of the first channel, as fractions of full scale."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(container.streams[index]))
+    parts = [frame.to_ndarray().reshape(-1) for frame in frames]
+    channels = 1 if frames[0].format.is_planar else frames[0].layout.nb_channels
+    joined = np.concatenate([part[::channels] for part in parts])
+    if joined.dtype == np.uint8:
+        return (joined.astype(np.float64) - 128) / 128
+    scale = np.iinfo(joined.dtype).max + 1.0 if joined.dtype.kind == "i" else 1.0
+    return joined.astype(np.float64) / scale
+
+
+def packets(path: Path, index: int) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(p) for p in container.demux(container.streams[index]) if p.size]
