@@ -68,7 +68,7 @@ HELD: dict[Container, dict[str, frozenset[str]]] = {
 }
 
 #: What text subtitles become where they cannot stay what they are.
-_TEXT_CODEC: dict[Container, str] = {"mp4": "mov_text", "mov": "mov_text", "matroska": "srt"}
+_TEXT_CODEC: dict[Container, str] = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip"}
 
 #: Sound besides PCM that decodes to the samples that were encoded.
 _LOSSLESS = frozenset(("s302m", "flac", "alac", "tta", "wavpack"))

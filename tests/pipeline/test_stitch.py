@@ -135,7 +135,7 @@ def both_chapters(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Piec
     return encode_piece(clips / "film.mkv", tmp_path_factory.mktemp("film"), 490, crf=35)
 
 
-@pytest.mark.parametrize(("extension", "text"), [("mkv", "srt"), ("mp4", "mov_text")])
+@pytest.mark.parametrize(("extension", "text"), [("mkv", "subrip"), ("mp4", "mov_text")])
 def test_every_stream_tag_and_chapter_of_the_film_is_kept(
     clips: Path, tmp_path: Path, both_chapters: Piece, extension: str, text: str
 ) -> None:
