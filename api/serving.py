@@ -117,7 +117,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ServiceUnavailableError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another port",
+            field="port",
         ) from None
     # Connections inherit it. asyncio sets it by itself, but not on those of a socket made like this
     # one, and then an answer's body waits 40 ms for the client to confirm the headers.

@@ -267,7 +267,8 @@ def pull(name: str, *, progress: Progress | None = None, limits: Limits = DEFAUL
         )
     except CheckpointUnavailableError as error:
         raise CheckpointUnavailableError(
-            f"{error}; if you have {entry.file_name}, run: lipfarm models pull {name} --from FILE"
+            f"{error}; if you have {entry.file_name}, `lipfarm models pull {name}` takes the file",
+            field="source",
         ) from None
     _remember_digest(entry.path, entry.sha256)
     return entry.path

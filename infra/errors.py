@@ -19,7 +19,7 @@
     └── FetchError                   an input URL cannot or must not be fetched
 
 The shape is that of ``pipeline.errors``: one line a user can act on, a stable ``code``,
-``retryable``, and the ``exit_status`` the command line returns.
+``retryable``, the ``exit_status`` the command line returns, and ``field``, what is to be changed.
 """
 
 from typing import ClassVar
@@ -31,6 +31,11 @@ class InfraError(Exception):
     code: ClassVar[str] = "infra_error"
     retryable: ClassVar[bool] = False
     exit_status: ClassVar[int] = 70
+
+    def __init__(self, message: str = "", *, field: str | None = None) -> None:
+        """Say what is wrong; ``field`` names the parameter that is to be changed."""
+        super().__init__(message)
+        self.field = field
 
 
 class UnknownCheckpointError(InfraError):

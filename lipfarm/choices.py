@@ -1,5 +1,6 @@
 """Option types, and how ``auto`` is resolved, for all commands that share them."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,18 @@ import click
 from lipfarm.display import Display
 from pipeline.options import FacePoint, FilmRange, NetworkChoice, Precision
 from workers import choices
+
+
+def exact_number(text: str) -> Fraction:
+    """A number as it was written: 12.345 is 2469/200, which no float is.
+
+    Raises:
+        ValueError: it is none, or so large that reading it alone would take for ever.
+        ZeroDivisionError: it is a fraction over 0.
+    """
+    if not re.fullmatch(r"[-+]?[0-9.]{1,30}([eE][-+]?[0-9]{1,2})?(/[0-9]{1,10})?", text):
+        raise ValueError(f"{text[:40]!r} is not a number")
+    return Fraction(text)
 
 
 class Integers(click.ParamType[tuple[int, ...]]):
@@ -43,7 +56,7 @@ class _Rate(click.ParamType[Fraction]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Fraction:
         try:
-            return value if isinstance(value, Fraction) else Fraction(value)
+            return value if isinstance(value, Fraction) else exact_number(value)
         except (ValueError, ZeroDivisionError):
             self.fail(f"{value!r} is not a frame rate such as 25 or 24000/1001", param, ctx)
 
@@ -57,7 +70,7 @@ class _FilmRange(click.ParamType[FilmRange]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> FilmRange:
         try:
-            start, end = (Fraction(word.strip()) for word in value.split("-"))
+            start, end = (exact_number(word.strip()) for word in value.split("-"))
         except (ValueError, ZeroDivisionError):
             self.fail(
                 f"{value!r} is not a part of the film in seconds, such as 12.5-20", param, ctx
@@ -81,10 +94,22 @@ class _FacePoint(click.ParamType[FacePoint]):
             self.fail(f"{value!r} is not FRAME:X,Y, such as 48:640,210", param, ctx)
 
 
+class _Device(click.ParamType[str]):
+    """Where networks run; whether there is such a one is seen when torch is loaded."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
+            self.fail(f"{value!r} is not auto, cpu or cuda:N", param, ctx)
+        return str(value)
+
+
 #: The one instance of each; the types have no state.
 RATE = _Rate()
 FILM_RANGE = _FilmRange()
 FACE_POINT = _FacePoint()
+DEVICE = _Device()
 
 
 def choose_network(

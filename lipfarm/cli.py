@@ -101,10 +101,10 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         status = _fail("usage", error.format_message(), error.exit_code)
     except (PipelineError, InfraError) as error:
-        status = _fail(error.code, str(error), error.exit_status)
+        status = _fail_with(error, arguments)
     except MemoryError:
-        message = "out of memory; close other programs or lower --workers"
-        status = _fail(MemoryExhaustedError.code, message, MemoryExhaustedError.exit_status)
+        message = "out of memory; close other programs, or work on fewer segments at once"
+        status = _fail_with(MemoryExhaustedError(message, field="workers"), arguments)
     except BrokenPipeError:
         # The reader of our stdout went away (`lipfarm … | head`); there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -116,13 +116,35 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(status or 0)
 
 
-def _fail(code: str, message: str, status: int) -> int:
-    """One line on stderr; with ``--json`` also one event on stdout."""
+def _fail_with(error: PipelineError | InfraError, arguments: list[str]) -> int:
+    """Tell an error, and what the command that ran calls the field it is about."""
+    name = None if error.field is None else _name_of(error.field, arguments)
+    if name is None:
+        return _fail(error.code, str(error), error.exit_status)
+    return _fail(error.code, f"{error} ({name})", error.exit_status, option=name)
+
+
+def _name_of(field: str, arguments: list[str]) -> str | None:
+    """Of a field, the option or argument of the command that ran; None where it has none."""
+    command: click.Command | None = cli
+    for word in arguments:
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(click.Context(command), word)
+    for parameter in command.params if command else ():
+        if parameter.name == field:
+            is_option = isinstance(parameter, click.Option)
+            return max(parameter.opts, key=len) if is_option else parameter.human_readable_name
+    return None
+
+
+def _fail(code: str, message: str, status: int, **more: str) -> int:
+    """One line on stderr; with ``--json`` also one event on stdout, which has ``more`` in it."""
     one_line = " ".join(message.split())
     click.echo(f"lipfarm: {one_line}", err=True)
     if "--json" in sys.argv:
         event: dict[str, Any] = {"event": "failed", "code": code, "message": one_line}
-        click.echo(json.dumps(event | {"exit_status": status}))
+        click.echo(json.dumps(event | {"exit_status": status} | more))
     return status
 
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import click
 
-from lipfarm.choices import FACE_POINT, FILM_RANGE, RATE, Integers, choose_network
+from lipfarm.choices import DEVICE, FACE_POINT, FILM_RANGE, RATE, Integers, choose_network
 from lipfarm.display import Display, JsonDisplay, choose_display
 from lipfarm.timeline_file import read_timeline
 from pipeline.geometry import Box
@@ -69,7 +69,7 @@ def _choice(kind: object) -> click.Choice[str]:
 @click.option("--mel-offset-ms", type=float, default=0.0, help="Shift of the sound; + is later.")
 @click.option("--segment-seconds", type=float, default=DEFAULT_SEGMENT_SECONDS)
 @click.option("--workers", type=int, default=1, help="Segments worked on at once.")
-@click.option("--device", default="auto", help="auto, cpu or cuda:N.")
+@click.option("--device", type=DEVICE, default="auto", help="auto, cpu or cuda:N.")
 @click.option("--precision", type=_choice(Precision), default="auto")
 @click.option("--crf", type=click.FloatRange(0, 51), help="Quality, as in x264 and x265.")
 @click.option("--preset", help="Speed, as in x264 and x265.")
@@ -104,7 +104,6 @@ def dub(
         # Torch and OpenCV take a second to import; a mistyped option need not wait for them.
         from pipeline.dub import Order, dub_film  # noqa: PLC0415
         from pipeline.media.ffmpeg_program import check_ffmpeg  # noqa: PLC0415
-        from pipeline.report import write_report  # noqa: PLC0415
 
         check_ffmpeg()
         order = Order(
@@ -116,10 +115,10 @@ def dub(
             network=choose_network(network, checkpoint, device, precision, display),
             detector=choose_detector(detector),
             work_dir=work_dir,
+            report=report_path,
+            kept=() if timeline is None else (timeline,),
         )
         report = dub_film(order, display)
-        if report_path is not None:
-            write_report(report, report_path)
     finally:
         display.close()
     _announce(report, output, display)

@@ -7,11 +7,20 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
+from lipfarm.choices import exact_number
 from pipeline.errors import TimelineError, UnreadableMediaError
 from pipeline.options import Clip
 
+
+def _exact(value: object) -> Fraction:
+    try:
+        return exact_number(str(value))
+    except ZeroDivisionError:
+        raise ValueError("a fraction over 0") from None
+
+
 #: As written: 12.345 is exactly 12345/1000.
-_Seconds = Annotated[Fraction, BeforeValidator(str)]
+_Seconds = Annotated[Fraction, BeforeValidator(_exact)]
 
 
 class _Strict(BaseModel):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lipfarm.choices import DEVICE
 from lipfarm.display import choose_display
 from workers.choices import choose_detector
 
@@ -56,7 +57,7 @@ def prepare(*, clips: Path, folder: Path, detector: str, as_json: bool) -> None:
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=120.0)
 @click.option("--samples", type=click.IntRange(min=1), help="Stop after so many, if earlier.")
 @click.option("--width", type=int, default=4, help="Of the first layer; 16 as published.")
-@click.option("--device", default="auto", help="auto, cpu or cuda:N.")
+@click.option("--device", type=DEVICE, default="auto", help="auto, cpu or cuda:N.")
 @click.option("--seed", type=click.IntRange(min=0), default=0)
 @click.option("--licence", help="What the clips allow the network to be used for, for its card.")
 def run(

@@ -6,6 +6,7 @@ import click
 
 from infra.db.states import Queue
 from infra.settings import load_settings
+from lipfarm.choices import DEVICE
 
 _QUEUES: tuple[Queue, ...] = get_args(Queue)
 
@@ -30,7 +31,7 @@ class _Queues(click.ParamType[tuple[Queue, ...]]):
 @click.command()
 @click.option("--queues", type=_Queues(), required=True, help="What to work on; commas between.")
 @click.option("--concurrency", type=click.IntRange(1, 256), default=1, help="Steps at once.")
-@click.option("--device", default="auto", help="auto, cpu or cuda:N.")
+@click.option("--device", type=DEVICE, default="auto", help="auto, cpu or cuda:N.")
 @click.option("--name", help="Of the worker, for people.")
 def worker(queues: tuple[Queue, ...], concurrency: int, device: str, name: str | None) -> None:
     """Claim steps and work on them, until told to stop."""

@@ -80,14 +80,16 @@ class Store:
             self._lock = (root / ".lock").open("w")
         except OSError as error:
             raise OutputError(
-                f"cannot work in {root}: {error.strerror}; choose another with --work-dir"
+                f"cannot work in {root}: {error.strerror}; choose another folder",
+                field="work_dir",
             ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
             raise ParameterError(
-                f"another run is working in {root}; wait for it or choose another --work-dir"
+                f"another run is working in {root}; wait for it or choose another folder",
+                field="work_dir",
             ) from None
         for left_over in root.glob(".tmp-*"):
             _remove(left_over)

@@ -5,15 +5,21 @@ are named by what determines them, so a killed run continues where it was.
 """
 
 import contextlib
-from collections.abc import Iterator
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pipeline.artifacts import Store
 from pipeline.detect import detect_missing
+from pipeline.errors import OutputError
+from pipeline.media.opening import one_line
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
-from pipeline.output.publish import check_output
-from pipeline.report import Report, describe_cost
+from pipeline.output.containers import container_of
+from pipeline.output.publish import are_one, check_output
+from pipeline.report import Report, describe_cost, write_report
 from pipeline.running.processes import Advance, for_each_segment
 from pipeline.running.progress import Progress, Silent
 from pipeline.running.resources import ResourceMeter
@@ -24,6 +30,9 @@ from pipeline.steps.rendering import is_rendered, load_network, render
 from pipeline.steps.stitching import stitch
 from pipeline.steps.tracking import track
 
+#: Bytes of a file's name, on all the usual file systems.
+_LONGEST_NAME: Final = 255
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -31,6 +40,8 @@ class Order:
 
     ``more_dialogues`` are those of a timeline beyond the first. ``work_dir`` keeps the artifacts
     for later runs; None makes a folder beside the output and removes it once the output is there.
+    ``report`` is where the report is written, if anywhere; ``kept`` are further files that the
+    order was made of, and that neither output nor report may replace.
     """
 
     source: Path
@@ -41,6 +52,8 @@ class Order:
     detector: DetectorChoice
     work_dir: Path | None = None
     more_dialogues: tuple[Path, ...] = ()
+    report: Path | None = None
+    kept: tuple[Path, ...] = ()
 
 
 def dub_film(order: Order, progress: Progress) -> Report:
@@ -58,7 +71,7 @@ def dub_film(order: Order, progress: Progress) -> Report:
     Raises:
         PipelineError: see :mod:`pipeline.errors`; the message is for the user.
     """
-    check_output(order.output, [order.source, order.dialogue, *order.more_dialogues])
+    _check_places(order)
     inputs = Inputs(
         order.source,
         order.dialogue,
@@ -100,7 +113,43 @@ def dub_film(order: Order, progress: Progress) -> Report:
         report["dialogue"]["path"] = str(order.dialogue)
         report["output"]["path"] = str(order.output)
         frames = {"detect": prepared.frames, "render": tracked.output_frames}
-        return {**report, **describe_cost(meter, frames)}
+        report |= describe_cost(meter, frames)
+        if order.report is not None:
+            write_report(report, order.report)
+        return report
+
+
+def _check_places(order: Order) -> None:
+    """See, before any work, that all that is to be written can be.
+
+    Raises:
+        OutputError, StorageFullError: see ``check_output`` and ``container_of``; or two of them
+            have one name.
+    """
+    container_of(order.output)
+    inputs = [order.source, order.dialogue, *order.more_dialogues, *order.kept]
+    if order.network.checkpoint is not None:
+        inputs.append(order.network.checkpoint)
+    check_output(order.output, inputs)
+    if order.report is not None:
+        if are_one(order.report, order.output):
+            raise OutputError(
+                f"{one_line(order.report)}: output and report need names of their own"
+            )
+        check_output(order.report, inputs, what="report")
+    if order.work_dir is not None:
+        _check_work_dir(order.work_dir, [path for path in (order.output, order.report) if path])
+
+
+def _check_work_dir(folder: Path, files: Sequence[Path]) -> None:
+    """It is made before the files are: none of them may stand where it does, or above."""
+    for path in files:
+        if any(are_one(path, place) for place in (folder, *folder.absolute().parents)):
+            raise OutputError(
+                f"{one_line(folder)}: cannot be the folder to work in, as {one_line(path)} is to be"
+                " written there; choose another folder",
+                field="work_dir",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +188,7 @@ class _Renderer:
 @contextlib.contextmanager
 def _work_folder(order: Order) -> Iterator[Store]:
     """The folder of artifacts; one of our own goes when nothing in it is worth keeping."""
-    default = order.output.with_name(f".{order.output.name}.lipfarm")
+    default = order.output.with_name(_work_name(order.output.name))
     # An absolute path has a slash before any colon, so no part of a name is taken for a protocol.
     store = Store((order.work_dir or default).absolute())
     finished = False
@@ -150,6 +199,14 @@ def _work_folder(order: Order) -> Iterator[Store]:
         store.close()
         if order.work_dir is None and (finished or not any(store.root.glob("render-*"))):
             store.delete()
+
+
+def _work_name(output_name: str) -> str:
+    """Of the folder beside the output; short where the output's name leaves it no room."""
+    name = f".{output_name}.lipfarm"
+    if len(os.fsencode(name)) <= _LONGEST_NAME:
+        return name
+    return f".{hashlib.sha256(os.fsencode(output_name)).hexdigest()[:12]}.lipfarm"
 
 
 class _Stages:

@@ -20,7 +20,9 @@
 
 Every message is one line a user can act on: what, where, what to do. ``code`` is stable and
 machine-readable; ``retryable`` says whether the same call may succeed later or elsewhere;
-``exit_status`` is what the command line returns.
+``exit_status`` is what the command line returns. Where something that was asked for is at fault, or
+would help, ``field`` names it as the code does (``segment_seconds``). A message never names an
+option of a command: whoever shows it adds what the field is called there.
 """
 
 from typing import ClassVar
@@ -32,6 +34,16 @@ class PipelineError(Exception):
     code: ClassVar[str] = "pipeline_error"
     retryable: ClassVar[bool] = False
     exit_status: ClassVar[int] = 70
+
+    def __init__(self, message: str = "", *, field: str | None = None) -> None:
+        """Say what is wrong.
+
+        Args:
+            message: one line.
+            field: of ``DubOptions`` or ``Order``, or the parameter, that is to be changed.
+        """
+        super().__init__(message)
+        self.field = field
 
 
 class InputError(PipelineError):

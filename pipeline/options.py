@@ -1,11 +1,12 @@
 """What a dub may be told, with the defaults and why they are so."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pipeline.errors import FaceChoiceError, ParameterError, TimelineError
 from pipeline.geometry import Box
@@ -24,6 +25,44 @@ DEFAULT_FPS = Fraction(25)
 
 #: Nothing of the film or of the dialogue is lost in this mode.
 DEFAULT_SYNC_MODE: SyncMode = "silence"
+
+PRESETS: Final = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+)
+
+#: The quality scale of both encoders. 0 stands for lossless.
+CRF_RANGE: Final = (0.0, 51.0)
+
+#: What numbers may be, both ends included. Beyond these nobody means it, and it would be found out
+#: late: by a clock that overflows, or a machine full of processes.
+LIMITS: Final[dict[str, tuple[float, float]]] = {
+    "crf": CRF_RANGE,
+    "fps": (1, 1000),
+    "mel_offset_ms": (-10_000, 10_000),
+    "segment_seconds": (0.01, 86_400),
+    "workers": (1, 256),
+}
+
+#: Seconds, a day: no film is longer.
+LONGEST: Final = 86_400
+
+#: Pixels: of a side of a picture, and of a pad. Larger pictures are not taken.
+LARGEST_SIDE, LARGEST_PAD = 65_535, 4096
+
+#: FFmpeg's rates, and its counts of frames, are of 32-bit integers.
+_LARGEST_INTEGER: Final = 2**31 - 1
+
+#: As in BCP 47: ISO 639 first, then script, region and so on.
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_LONGEST_LANGUAGE: Final = 35
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +92,13 @@ class Clip(FilmRange):
 
     def __post_init__(self) -> None:
         if self.dialogue < 0 or self.dialogue_start < 0:
-            raise TimelineError(f"{self}: the dialogue's own start must not be negative")
+            raise TimelineError(
+                f"{self}: the dialogue's own start must not be negative", field="timeline"
+            )
         if self.dialogue_end is not None and self.dialogue_end <= self.dialogue_start:
-            raise TimelineError(f"{self}: its part of the dialogue ends before it starts")
+            raise TimelineError(
+                f"{self}: its part of the dialogue ends before it starts", field="timeline"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,30 +153,80 @@ class DubOptions:
     chosen: tuple[FacePoint, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.segment_seconds > 0:
-            raise ParameterError("--segment-seconds must be more than 0")
-        if self.workers < 1:
-            raise ParameterError("--workers must be at least 1")
-        if self.box is not None and self.box.is_empty():
-            raise ParameterError("--box is empty: it is X1,Y1,X2,Y2 with X1 < X2 and Y1 < Y2")
-        if not 1 <= self.fps <= 1000:
-            raise ParameterError("--fps must be between 1 and 1000")
-        _check_ranges(self.timeline)
-        _check_ranges(self.keep_original)
-        if self.chosen and self.box is not None:
-            raise FaceChoiceError("give either the face's box or a point on it, not both")
+        for field in LIMITS:
+            _check_limits(field, getattr(self, field))
+        if max(self.fps.as_integer_ratio()) > _LARGEST_INTEGER:
+            raise ParameterError(
+                "the frame rate has too many digits; give it as a fraction, such as 30000/1001",
+                field="fps",
+            )
+        if self.preset is not None and self.preset not in PRESETS:
+            raise ParameterError(
+                f"the preset must be one of {', '.join(PRESETS)}, not {self.preset!r}",
+                field="preset",
+            )
+        if self.language is not None:
+            _check_language(self.language)
+        _check_faces(self)
+        _check_ranges("timeline", self.timeline)
+        _check_ranges("keep_original", self.keep_original)
 
 
-def _check_ranges(ranges: Sequence[FilmRange]) -> None:
+def _check_limits(field: str, value: float | Fraction | None) -> None:
+    """Raises ParameterError where the value is none the field may have."""
+    low, high = LIMITS[field]
+    # Written so that what is not a number fails, too.
+    if value is not None and not low <= value <= high:
+        raise ParameterError(
+            f"{field.replace('_', ' ')} must be between {low:g} and {high:g}", field=field
+        )
+
+
+def _check_language(tag: str) -> None:
+    if len(tag) > _LONGEST_LANGUAGE or not _LANGUAGE.fullmatch(tag):
+        raise ParameterError(
+            f"{tag[:_LONGEST_LANGUAGE]!r} is not a language tag such as fra or pt-BR",
+            field="language",
+        )
+
+
+def _check_faces(options: DubOptions) -> None:
+    """Raises ParameterError where a face cannot be there, whatever the film."""
+    box, points = options.box, options.chosen
+    if box is not None and box.is_empty():
+        raise ParameterError(
+            "the box is empty: it is X1,Y1,X2,Y2 with X1 < X2 and Y1 < Y2", field="box"
+        )
+    if box is not None and not all(0 <= side <= LARGEST_SIDE for side in astuple(box)):
+        raise ParameterError("the box lies outside of any picture", field="box")
+    if any(abs(pad) > LARGEST_PAD for pad in options.pads or ()):
+        raise ParameterError(f"a pad has at most {LARGEST_PAD} pixels", field="pads")
+    if points and box is not None:
+        raise FaceChoiceError("give either the face's box or a point on it, not both", field="box")
+    for point in points:
+        is_inside = all(0 <= place <= LARGEST_SIDE for place in (point.x, point.y))
+        if not is_inside or not 0 <= point.frame <= _LARGEST_INTEGER:
+            raise FaceChoiceError(
+                f"no film has a frame {point.frame} with {point.x},{point.y} in it", field="chosen"
+            )
+
+
+def _check_ranges(field: str, ranges: Sequence[FilmRange]) -> None:
     """Raises TimelineError where they are empty, out of order or overlap."""
     for each in ranges:
+        if each.end > LONGEST:
+            raise TimelineError(f"a time range ends after {LONGEST} s", field=field)
         if not 0 <= each.start < each.end:
-            raise TimelineError(f"{each}: a time range starts at 0 or later and ends after it")
+            raise TimelineError(
+                f"{each}: a time range starts at 0 or later and ends after it", field=field
+            )
     for before, after in pairwise(ranges):
         if after.start < before.start:
-            raise TimelineError(f"{after} comes after {before}: put time ranges in order")
+            raise TimelineError(
+                f"{after} comes after {before}: put time ranges in order", field=field
+            )
         if after.start < before.end:
-            raise TimelineError(f"{after} overlaps {before}")
+            raise TimelineError(f"{after} overlaps {before}", field=field)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from pipeline.artifacts import sha256_of
-from pipeline.errors import OutputError
 from pipeline.faces.linking import runs_of
 from pipeline.faces.tracks import Tracks
 from pipeline.options import DubOptions
+from pipeline.output.publish import publishing
 from pipeline.prepare import Dialogue, Source
 from pipeline.running.resources import ResourceMeter
 from pipeline.timeline import Timeline
@@ -31,15 +31,12 @@ def write_report(report: Mapping[str, Any], path: Path) -> None:
     """Write the report as JSON; it appears whole or not at all.
 
     Raises:
-        OutputError: it cannot be written there.
+        OutputError, StorageFullError: it cannot be written there.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"cannot write the report to {path}: {error.strerror}") from error
+    with publishing(path) as temporary:
+        text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+        # What in a file's name is no UTF-8 becomes an escape of JSON's.
+        temporary.write_bytes(text.encode(errors="backslashreplace"))
 
 
 def describe_inputs(

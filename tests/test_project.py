@@ -231,6 +231,49 @@ def test_the_command_line_answers_without_loading_the_media_stack():
     assert run([sys.executable, "-c", script], timeout=60).decode().split() == []
 
 
+def test_only_the_command_line_names_its_options():
+    """A message of the others is read over HTTP, too: it has a ``field``, which each names itself.
+
+    The texts are walked, not the exceptions: a message may be put together before it is raised.
+    """
+    named = {
+        where: text
+        for folder in ("pipeline", "infra", "workers", "api")
+        for where, text in _texts(folder)
+        if re.search(r"(?<![\w-])--[a-z]", text)
+    }
+    # Programs have options, too.
+    of_programs = ("infra/services/postgres.py:", "pipeline/output/containers.py:")
+    assert [each for each in named.items() if not each[0].startswith(of_programs)] == []
+
+
+def test_what_errors_are_about_is_known_to_the_command_line():
+    known = {p.name for _, c in _commands(command_line(), "lipfarm") for p in c.params}
+    about = {
+        word.value.value
+        for _, name, call in calls()
+        for word in call.keywords
+        if name.endswith("Error") and word.arg == "field" and isinstance(word.value, ast.Constant)
+    }
+    assert "work_dir" in about
+    assert about <= known
+
+
+def _texts(folder: str) -> Iterator[tuple[str, str]]:
+    """Every text in the code, but for docstrings: where, and what it says."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        docstrings = {
+            id(node.value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        }
+        for node in ast.walk(tree):
+            is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+            if is_text and id(node) not in docstrings:
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value
+
+
 # --- the repository ---
 
 

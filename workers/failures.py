@@ -1,6 +1,7 @@
 """What an exception means: the one place where the classes of failure are told apart."""
 
 import errno
+from dataclasses import fields
 from typing import Final
 
 from infra.db.orders import Failure, FailureKind
@@ -13,9 +14,17 @@ from pipeline.errors import (
     PipelineError,
     StorageFullError,
 )
+from pipeline.options import DubOptions
 from workers.runner import NoProgressError, RunnerDiedError
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+#: What the fields errors are about are called in an order; others are none of an order's.
+_FIELDS: Final = {each.name: f"options.{each.name}" for each in fields(DubOptions)} | {
+    "output": "outputFileName",
+    "timeline": "segments",
+    "chosen": "options.active_speaker_detection",
+}
 
 #: An error that is none of these is a ``resource`` failure: it speaks against the worker, another
 #: one tries, up to a few times, and a worker that does it to several jobs must prove itself.
@@ -65,6 +74,9 @@ def _is_full(error: Exception) -> bool:
 
 def _message(error: Exception) -> str:
     line = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, PipelineError | InfraError | RunnerDiedError | NoProgressError):
+    if isinstance(error, PipelineError | InfraError):
+        field = None if error.field is None else _FIELDS.get(error.field)
+        return line if field is None else f"{line} ({field})"
+    if isinstance(error, RunnerDiedError | NoProgressError):
         return line
     return f"{type(error).__name__}: {line}"

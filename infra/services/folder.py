@@ -58,7 +58,8 @@ class FarmFolder:
                 who = lock.read().strip() or "unknown"
                 raise FolderBusyError(
                     f"another `lipfarm up` (pid {who}) runs the farm in {self.path}; "
-                    "stop that one, or give this one a folder of its own with --data"
+                    "stop that one, or give this one a folder of its own",
+                    field="data",
                 ) from None
             lock.truncate(0)
             lock.write(str(os.getpid()))
@@ -99,7 +100,8 @@ class FarmFolder:
         environment = self._notes("environment")
         if not environment:
             raise SettingsError(
-                f"no farm was started in {self.path}; start one: lipfarm up --data {self.path}"
+                f"no farm was started in {self.path}; start one there with `lipfarm up`",
+                field="data",
             )
         return environment
 

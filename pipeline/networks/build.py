@@ -19,7 +19,7 @@ def build_network(choice: NetworkChoice) -> Network:
     if choice.name == "draft":
         return DraftNetwork()
     if choice.checkpoint is None:
-        raise CheckpointError("wav2lip needs a checkpoint: give one with --checkpoint FILE")
+        raise CheckpointError("wav2lip needs a checkpoint; give one", field="checkpoint")
     # Importing torch takes a second and 200 MB, which the draft renderer does without.
     from pipeline.networks.inference import Wav2LipNetwork  # noqa: PLC0415
 

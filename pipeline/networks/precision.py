@@ -66,13 +66,20 @@ def prepare(network: Wav2Lip, device: torch.device, requested: str) -> Prepared:
         precision = Precision(requested)
     except ValueError:
         known = ", ".join(["auto", *Precision])
-        raise ParameterError(f"unknown precision {requested!r}; there are {known}") from None
+        raise ParameterError(
+            f"unknown precision {requested!r}; there are {known}", field="precision"
+        ) from None
     if precision is Precision.INT8:
         if not has_int8(device):
-            raise ParameterError("int8 needs a CPU with VNNI instructions; use --precision auto")
+            raise ParameterError(
+                "int8 needs a CPU with VNNI instructions; auto takes what this one has",
+                field="precision",
+            )
         return _prepare_int8(network, "as asked")[0]
     if precision is Precision.FP16 and device.type == "cpu":
-        raise ParameterError("fp16 needs a CUDA device; use bf16, int8 or auto on a CPU")
+        raise ParameterError(
+            "fp16 needs a CUDA device; use bf16, int8 or auto on a CPU", field="precision"
+        )
     return _prepare_float(network, precision, "as asked")
 
 

@@ -31,12 +31,13 @@ def writing_errors(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {name}: {error.strerror or error}") from error
 
 
-def check_output(output: Path, inputs: Iterable[Path] = ()) -> None:
-    """See, before hours of work, that the output can be written.
+def check_output(output: Path, inputs: Iterable[Path] = (), *, what: str = "output") -> None:
+    """See, before hours of work, that a file can be written.
 
     Args:
         output: the file to come; one that is there will be replaced.
-        inputs: files that must not be replaced.
+        inputs: files, and folders of frames, that must not be replaced.
+        what: the file is, in messages.
 
     Raises:
         OutputError: it is a directory, a device or one of the inputs; or its folder is missing or
@@ -44,18 +45,32 @@ def check_output(output: Path, inputs: Iterable[Path] = ()) -> None:
         StorageFullError: there is no room even for an empty file.
     """
     name = one_line(output)
-    if output.is_dir():
-        raise OutputError(f"{name}: is a directory; give the name of a file in it")
-    if output.exists() and not output.is_file():
-        raise OutputError(f"{name}: is a pipe or device, not a file that can be replaced")
-    for source in inputs:
-        if output.exists() and source.exists() and output.samefile(source):
-            raise OutputError(f"{name}: is the input itself; choose another name")
-    folder = output.absolute().parent
-    if not folder.is_dir():
-        raise OutputError(f"{one_line(folder)}: no such folder for the output; create it first")
-    with writing_errors(output), _temporary(output) as probe:
-        probe.write_bytes(b"\0")
+    with writing_errors(output):  # a name that is too long, a folder nobody may look into
+        if output.is_dir():
+            raise OutputError(f"{name}: is a directory; give the name of a file in it")
+        if output.exists() and not output.is_file():
+            raise OutputError(f"{name}: is a pipe or device, not a file that can be replaced")
+        for source in inputs:
+            if are_one(output, source):
+                raise OutputError(
+                    f"{name}: is the input itself; choose another name for the {what}"
+                )
+            if output.exists() and source.is_dir() and are_one(output.parent, source):
+                raise OutputError(
+                    f"{name}: is among the frames; choose another name for the {what}"
+                )
+        folder = output.absolute().parent
+        if not folder.is_dir():
+            raise OutputError(f"{one_line(folder)}: no such folder for the {what}; create it first")
+        with _temporary(output) as probe:
+            probe.write_bytes(b"\0")
+
+
+def are_one(first: Path, second: Path) -> bool:
+    """Whether both names are of one file, or will be."""
+    if first.exists() and second.exists():
+        return first.samefile(second)
+    return first.resolve() == second.resolve()
 
 
 @contextlib.contextmanager

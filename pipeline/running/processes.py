@@ -67,7 +67,8 @@ def for_each_segment(
                 advance(future.result())
         except BrokenProcessPool:
             raise MemoryExhaustedError(
-                "a worker process was killed, most likely for memory; lower --workers"
+                "a worker process was killed, most likely for memory; run fewer at once",
+                field="workers",
             ) from None
         except BaseException:
             for child in psutil.Process().children(recursive=True):

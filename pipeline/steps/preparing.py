@@ -13,7 +13,6 @@ from pipeline.media.info import MediaInfo
 from pipeline.media.opening import one_line
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.output.containers import container_of, plan_output
-from pipeline.output.encode import check_quality
 from pipeline.prepare import (
     SOUND_FACTS_FILE,
     SOURCE_FILES,
@@ -109,7 +108,6 @@ def prepare(
     """
     options = inputs.options
     container_of(Path(inputs.output_name))
-    check_quality(options.crf, options.preset)
     network = describe_choice(inputs.network)
     source = _prepare_source(inputs, store, advance, held)
     _check_ranges(source, options)

@@ -9,8 +9,7 @@ from pydantic import TypeAdapter
 from api import options as wire
 from api.options import Options
 from pipeline import options as pipeline
-from pipeline.options import DubOptions
-from pipeline.output.encode import PRESETS
+from pipeline.options import PRESETS, DubOptions
 
 #: A machine's business, not an order's.
 NOT_ORDERED = {"workers"}

@@ -179,7 +179,7 @@ def test_without_a_network_pull_names_the_file_what_was_tried_and_the_way_around
     message = str(caught.value)
     assert "small.pth could not be fetched" in message
     assert "127.0.0.1: cannot be reached" in message
-    assert "lipfarm models pull small --from FILE" in message
+    assert "`lipfarm models pull small` takes the file" in message
     assert "\n" not in message
 
 

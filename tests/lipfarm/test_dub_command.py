@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from lipfarm.cli import main
+
 LIMIT = 240
 
 
@@ -223,6 +225,157 @@ def test_output_of_another_kind_is_one_clear_error(
     output = tmp_path / "dubbed.txt"
     result = run_dub("--video", film, "--audio", dialogue, "--output", output)
     assert_one_clear_error(result, 5, ".mkv", output=output)
+
+
+@pytest.mark.parametrize(
+    ("report", "work_dir", "words"),
+    [
+        ("missing/report.json", None, ["missing", "for the report", "create it first"]),
+        ("folder", None, ["folder", "is a directory"]),
+        ("dubbed.mkv", None, ["output and report"]),
+        ("linked/dubbed.mkv", None, ["output and report"]),
+        ("film.mp4", None, ["is the input itself"]),
+        ("dialogue.wav", None, ["is the input itself"]),
+        ("/dev/full", None, ["device"]),
+        ("film.mp4/report.json", None, ["no such folder for the report"]),
+        ("n" * 256, None, ["too long"]),
+        ("work", "work", ["as work is to be written there", "(--work-dir)"]),
+        (None, "dubbed.mkv", ["as dubbed.mkv is to be written there", "(--work-dir)"]),
+        (None, "dubbed.mkv/work", ["as dubbed.mkv is to be written there", "(--work-dir)"]),
+        (None, "film.mp4", ["cannot work in", "choose another folder (--work-dir)"]),
+        (None, "film.mp4/work", ["cannot work in", "choose another folder (--work-dir)"]),
+    ],
+)
+def test_what_cannot_be_written_at_the_end_is_told_at_the_start(
+    report: str | None,
+    work_dir: str | None,
+    words: list[str],
+    film: Path,
+    dialogue: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("linked").symlink_to(".")
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()}
+    arguments = [f"--video={film.name}", f"--audio={dialogue.name}", "--output=dubbed.mkv"]
+    arguments += [f"--report={report}"] if report else []
+    arguments += [f"--work-dir={work_dir}"] if work_dir else []
+    said = fail_at_once(arguments, 5, capsys, monkeypatch)
+    for word in words:
+        assert word in said
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_report_does_not_replace_the_timeline_or_a_frame(
+    film: Path,
+    dialogue: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    timeline = tmp_path / "timeline.json"
+    clip = {"startTime": 0, "endTime": 0.1, "audioInput": {"refId": dialogue.name}}
+    timeline.write_text(json.dumps([clip]))
+    output = f"--output={tmp_path / 'dubbed.mkv'}"
+    arguments = [f"--video={film}", f"--timeline={timeline}", output, f"--report={timeline}"]
+    assert "is the input itself" in fail_at_once(arguments, 5, capsys, monkeypatch)
+    (tmp_path / "frames").mkdir()
+    frame = tmp_path / "frames" / "1.png"
+    frame.write_bytes(b"a frame")
+    arguments = [f"--video={frame.parent}", f"--audio={dialogue}", output, f"--report={frame}"]
+    assert "is among the frames" in fail_at_once(arguments, 5, capsys, monkeypatch)
+    assert frame.read_bytes() == b"a frame"
+
+
+def fail_at_once(
+    arguments: list[str],
+    status: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """What `lipfarm dub` says, that looks at no input before it says it."""
+    from pipeline import dub  # noqa: PLC0415 -- heavy, as in the command
+
+    monkeypatch.setattr(dub, "prepare", lambda *_: pytest.fail("it began to work"))
+    with pytest.raises(SystemExit) as end:
+        main(["dub", "--network=draft", *arguments])
+    said = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert (end.value.code, len(said)) == (status, 1), said
+    return said[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--segment-seconds=0"], "segment seconds must be between 0.01 and 86400"),
+        (["--segment-seconds=1e-9"], "(--segment-seconds)"),
+        (["--segment-seconds=inf"], "(--segment-seconds)"),
+        (["--segment-seconds=nan"], "(--segment-seconds)"),
+        (["--workers=0"], "workers must be between 1 and 256 (--workers)"),
+        (["--workers=100000"], "(--workers)"),
+        (["--mel-offset-ms=nan"], "(--mel-offset-ms)"),
+        (["--mel-offset-ms=1e300"], "(--mel-offset-ms)"),
+        (["--crf=nan"], "crf"),
+        (["--preset=warp"], "ultrafast"),
+        (["--fps=0"], "(--fps)"),
+        (["--fps=1001"], "(--fps)"),
+        (["--fps=29.9700299700299"], "such as 30000/1001 (--fps)"),
+        (["--fps=1e999999999"], "--fps"),
+        (["--box=9,9,9,20"], "is empty"),
+        (["--box=-5,0,100,100"], "(--box)"),
+        (["--box=0,0,99999999999,100"], "(--box)"),
+        (["--box=0,0,9,9", "--face=0:1,1"], "not both (--box)"),
+        (["--face=-1:5,5"], "(--face)"),
+        (["--face=99999999999:5,5"], "(--face)"),
+        (["--pads=0,99999999999,0,0"], "(--pads)"),
+        (["--language="], "(--language)"),
+        (["--language=fra\nx=y"], "(--language)"),
+        (["--language=日本語"], "such as fra or pt-BR (--language)"),
+        (["--keep-original=5-2"], "(--keep-original)"),
+        (["--keep-original=1-1e30"], "(--keep-original)"),
+        (["--keep-original=1-1e999999999"], "--keep-original"),
+        (["--keep-original=3-4", "--keep-original=1-2"], "in order (--keep-original)"),
+        (["--device=gpu"], "--device"),
+        (["--device=cuda:one"], "--device"),
+        (["--device=mps"], "--device"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_told_before_anything_is_looked_at(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places = [f"--video={tmp_path}/none", f"--audio={tmp_path}/none", f"--output={tmp_path}/o.mkv"]
+    assert words in fail_at_once([*places, *arguments], 2, capsys, monkeypatch)
+
+
+def test_a_mistyped_option_is_told_without_loading_the_media_stack() -> None:
+    script = (
+        "import sys\nfrom lipfarm.cli import main\n"
+        "try: main(['dub','--video=v','--audio=a','--output=o.mkv','--language=?'])\n"
+        "except SystemExit as end: print(end.code)\n"
+        "print(*sorted({'torch', 'cv2', 'librosa', 'scipy', 'av'} & set(sys.modules)))"
+    )
+    argv = [sys.executable, "-c", script]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)  # noqa: TID251
+    assert ended.stdout.split() == ["2"], ended.stderr
+
+
+def test_json_names_the_option_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["dub", "--video=v", "--audio=a", "--output=o.mkv", "--workers=0", "--json"]
+    monkeypatch.setattr(sys, "argv", ["lipfarm", *arguments])
+    with pytest.raises(SystemExit):
+        main()
+    event = json.loads(capsys.readouterr().out)
+    assert event["option"] == "--workers"
+    assert event["message"].endswith("(--workers)")
 
 
 def test_input_as_output_is_one_clear_error(film: Path, dialogue: Path) -> None:

@@ -71,7 +71,7 @@ def test_second_run_in_one_folder_is_refused(tmp_path: Path) -> None:
 
 def test_unusable_folder_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OutputError, match="--work-dir"):
+    with pytest.raises(OutputError, match="another folder"):
         Store(tmp_path / "file")
 
 

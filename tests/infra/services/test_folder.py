@@ -64,6 +64,6 @@ def test_a_folder_whose_holder_was_killed_is_free(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_farm_says_how_to_start_one(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=f"start one: lipfarm up --data {tmp_path}"):
+    with pytest.raises(SettingsError, match="start one there with `lipfarm up`"):
         FarmFolder(tmp_path).environment()
     assert list(tmp_path.iterdir()) == []

@@ -10,12 +10,12 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.errors import OutputError, ParameterError, StorageFullError
+from pipeline.errors import OutputError, StorageFullError
 from pipeline.media.frames import decode_source
 from pipeline.media.info import VideoInfo
 from pipeline.media.planes import plane_arrays
 from pipeline.media.probe import probe
-from pipeline.output.encode import SegmentEncoder, check_quality, choose_encoder, coded_size
+from pipeline.output.encode import SegmentEncoder, choose_encoder, coded_size
 from pipeline.running.commands import run
 
 
@@ -209,9 +209,3 @@ def test_a_full_disk_is_told_as_such(clips: Path, tmp_path: Path) -> None:
 def test_a_missing_folder_is_told_as_such(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No such file"):
         encode(clips / "portrait_25fps.mp4", tmp_path / "nowhere" / "s.nut", 1)
-
-
-@pytest.mark.parametrize(("crf", "preset"), [(-1, None), (52, None), (None, "warp")])
-def test_nonsense_quality_is_refused(crf: float | None, preset: str | None) -> None:
-    with pytest.raises(ParameterError):
-        check_quality(crf, preset)
