@@ -54,6 +54,12 @@ VIDEO_DEMUXERS = (
     "yuv4mpegpipe",
 )
 
+#: Those of bare streams of pictures, that take a frame rate to lay them out at.
+BARE_DEMUXERS = frozenset({"h264", "hevc", "m4v", "mpegvideo", "obu"})
+
+#: Frames a second that such a stream is believed. Clocks of 90 kHz in their place are common.
+SLOWEST, FASTEST = 1, 300
+
 #: Demuxers of files that hold sound alone.
 AUDIO_DEMUXERS = (
     "wav",
@@ -138,19 +144,42 @@ def open_media(
     """
     path = Path(path)
     check_regular_file(path)
+    container = _open(path, demuxers)
+    rate = _coded_rate(container)
+    if rate is not None:
+        container.close()
+        container = _open(path, demuxers, framerate=str(rate))
+    with container:
+        yield container
+
+
+def _open(path: Path, demuxers: tuple[str, ...], **options: str) -> InputContainer:
+    fences = {"protocol_whitelist": "file", "format_whitelist": ",".join(demuxers)}
     try:
         # An absolute path has a slash before any colon, so no part of a name is ever a protocol.
-        container = av.open(
+        return av.open(
             os.path.abspath(path),  # noqa: PTH100 -- Path.absolute keeps "..", as does the kernel
             mode="r",
-            options={"protocol_whitelist": "file", "format_whitelist": ",".join(demuxers)},
+            options=fences | options,
             metadata_errors="replace",
             timeout=(OPEN_TIMEOUT, READ_TIMEOUT),
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UnreadableMediaError(f"{one_line(path)}: {_why_unopened(path, error)}") from None
-    with container:
-        yield container
+
+
+def _coded_rate(container: InputContainer) -> Fraction | None:
+    """The frame rate a bare stream of pictures tells of itself, where its demuxer has another.
+
+    There are no times in such a file. The demuxer makes some up, at 25 a second unless told.
+    """
+    if container.format.name not in BARE_DEMUXERS:
+        return None
+    stream = container.streams.video[0]
+    rate = stream.guessed_rate
+    if rate is None or rate == stream.average_rate:
+        return None
+    return rate if SLOWEST <= rate <= FASTEST else None
 
 
 def picture_stream(container: InputContainer) -> VideoStream | None:
