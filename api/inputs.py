@@ -78,7 +78,7 @@ def _places_heard(
 
 
 def _no_segments(message: str) -> RefusedError:
-    return RefusedError("generation_input_segments_invalid", message)
+    return RefusedError("generation_input_segments_invalid", f"segments: {message}")
 
 
 def enter_asset(

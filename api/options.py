@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from api.speakers import ActiveSpeaker
 from api.timelines import MAX_SEGMENTS, Seconds, exact
@@ -43,6 +43,12 @@ def _check_language(tag: str) -> str:
 Language = Annotated[str, Field(max_length=35), AfterValidator(_check_language)]
 
 _MAX_FPS = 1000
+
+#: As people write rates. Looked at before a number is made of it: that of 1e999999999 takes hours.
+_RATE = re.compile(r"[0-9]{1,10}(\.[0-9]{1,20})?|[0-9]{1,10}/[0-9]{1,10}")
+
+#: FFmpeg's rates are of 32-bit integers.
+_LARGEST_INTEGER = 2**31 - 1
 
 #: Pixels; no film is larger, and a database holds them.
 _Pixel = Annotated[int, Field(ge=0, le=65_535)]
@@ -91,25 +97,29 @@ class Options(BaseModel):
     preset: Preset | None = None
     language: Language | None = None
     keep_audio: KeepAudio = "all"
-    fps: str = Field("25", max_length=20)
+    fps: str = Field("25", max_length=21)
     keep_original: list[_Range] = Field(default_factory=list, max_length=MAX_SEGMENTS)
 
     @field_validator("fps", mode="before")
     @classmethod
     def _is_a_rate(cls, value: object) -> object:
+        text = str(value)
         try:
-            rate = Fraction(str(value))
-        except (ValueError, ZeroDivisionError):
+            rate = Fraction(text if _RATE.fullmatch(text) else 0)
+        except ZeroDivisionError:
             rate = Fraction(0)
         if not 1 <= rate <= _MAX_FPS:
             raise ValueError("it is a frame rate between 1 and 1000, such as 25 or 24000/1001")
+        if max(rate.as_integer_ratio()) > _LARGEST_INTEGER:
+            raise ValueError("it has too many digits; give it as a fraction, such as 30000/1001")
         return str(rate)
 
-    @model_validator(mode="after")
-    def _box_has_pixels(self) -> "Options":
-        if self.box is not None and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
-            raise ValueError("box is [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
-        return self
+    @field_validator("box")
+    @classmethod
+    def _has_pixels(cls, box: tuple[int, int, int, int] | None) -> object:
+        if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+            raise ValueError("it is [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
+        return box
 
     @field_validator("keep_original")
     @classmethod

@@ -20,7 +20,7 @@ from api.errors import RefusedError
 from api.farm import Farm, FarmHere, Submitter
 from api.inputs import choose_inputs
 from api.multipart import read_form
-from api.requests import IDEMPOTENCY_KEY, GenerationRequest
+from api.requests import IDEMPOTENCY_KEY, GenerationRequest, check_webhook
 from api.uploads import Upload, Uploads
 from infra.db.assets import AssetKind
 
@@ -66,6 +66,7 @@ async def read_order(request: Request, caller: Submitter, farm: FarmHere) -> Ord
         wanted = order_from_json(await read_body(request))
     else:
         raise RefusedError("content_type_unsupported", f"the body is {kind}")
+    check_webhook(farm.settings, "webhookUrl", wanted.webhookUrl)
     return Order(wanted, key, digest_of(wanted, {}), files)
 
 
@@ -109,6 +110,7 @@ async def _read_with_files(request: Request, farm: Farm, key: str | None, files:
             lambda name, file_name: files.open(name, file_name, limit),
         )
         wanted = order_from_fields(form.fields)
+        check_webhook(farm.settings, "webhookUrl", wanted.webhookUrl)
         choose_inputs(wanted, form.files)
     except BaseException:
         with CancelScope(shield=True):

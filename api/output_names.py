@@ -8,6 +8,16 @@ from urllib.parse import unquote, urlsplit
 EXTENSIONS = (".mp4", ".mov", ".mkv")
 DEFAULT_EXTENSION = ".mp4"
 
+#: Of films and sound that the farm does not write. Other names may hold a dot that means nothing.
+OTHER_EXTENSIONS = frozenset(
+    f".{name}"
+    for name in (
+        *("avi", "mxf", "webm", "wmv", "asf", "flv", "ogv", "ogg", "3gp", "gif", "y4m", "nut"),
+        *("ts", "m2ts", "mts", "mpg", "mpeg", "vob", "264", "h264", "265", "hevc", "ivf"),
+        *("wav", "mp3", "m4a", "aac", "flac", "opus", "jpg", "jpeg", "png", "exr", "dpx"),
+    )
+)
+
 #: File systems count bytes; most stop at 255, and people add to names.
 MAX_STEM_BYTES = 180
 
@@ -40,6 +50,19 @@ def output_name(wanted: str | None, source_name: str, language: str | None) -> s
         stem = PurePosixPath(stem).stem
     tail = f".{_cleaned(language)}" if language else ""
     return f"{stem}{tail}{extension or DEFAULT_EXTENSION}"
+
+
+def check_output_name(wanted: str) -> str:
+    """The name, if an output can have it.
+
+    Raises:
+        ValueError: it asks for a container that the farm does not write.
+    """
+    extension = PurePosixPath(wanted).suffix.lower()
+    if extension in OTHER_EXTENSIONS:
+        known = ", ".join(EXTENSIONS)
+        raise ValueError(f"a {extension} is not written here; the name ends in one of {known}")
+    return wanted
 
 
 def name_of(source: str) -> str:

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from api.errors import RefusedError
 from api.options import Language, Options
+from api.output_names import check_output_name
 from api.timelines import MAX_SEGMENTS, Segment
+from infra.settings import Settings
 from infra.storage.s3_inputs import SCHEME, parse_location
 
 #: The farm's own networks; ``auto`` takes the best it has.
@@ -102,6 +104,11 @@ class GenerationRequest(_Strict):
     def _is_a_webhook(cls, value: str | None) -> str | None:
         return None if value is None else check_url(value)
 
+    @field_validator("outputFileName")
+    @classmethod
+    def _has_a_container(cls, value: str | None) -> str | None:
+        return None if value is None else check_output_name(value)
+
     @field_validator("options", mode="before")
     @classmethod
     def _may_be_absent(cls, value: object) -> object:
@@ -183,3 +190,13 @@ def check_url(url: str) -> str:
     if with_brackets:
         ipaddress.IPv6Address(parts.hostname.partition("%")[0])
     return url
+
+
+def check_webhook(settings: Settings, field: str, url: str | None) -> None:
+    """Refuse an address that would never be told of anything.
+
+    Raises:
+        RefusedError: it is not https, and the farm speaks to no others.
+    """
+    if url is not None and not url.startswith("https://") and not settings.webhook_http:
+        raise RefusedError("request_invalid", f"{field}: it is https://…")

@@ -74,4 +74,5 @@ class ActiveSpeaker(BaseModel):
 
 
 def _refused(message: str) -> RefusedError:
+    message = f"options.active_speaker_detection: {message}"
     return RefusedError("generation_input_face_selection_invalid", message)

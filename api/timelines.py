@@ -119,4 +119,4 @@ def _shown(segment: Segment) -> str:
 
 
 def _refused(message: str) -> RefusedError:
-    return RefusedError("generation_input_segments_invalid", message)
+    return RefusedError("generation_input_segments_invalid", f"segments: {message}")

@@ -16,6 +16,7 @@ import httpx
 
 from lipfarm.farm_client import FarmClient, JobNotCompletedError, farm_options
 from pipeline.errors import UnreadableMediaError
+from pipeline.output.publish import check_output, publishing
 
 #: A million rows are read within one request; the farm answers after the last.
 _READING = httpx.Timeout(10.0, read=7200.0, write=300.0)
@@ -103,6 +104,8 @@ def status(batch_id: str, *, client: FarmClient, wait: bool, as_json: bool) -> N
 @farm_options
 def result(batch_id: str, *, client: FarmClient, output: Path | None, kind: str) -> None:
     """Say what became of every row so far, a line each."""
+    if output is not None:
+        check_output(output, what="result")
     with tempfile.TemporaryFile() as file:
         client.download(f"/v2/batch/{batch_id}/result", file, format=kind)
         file.seek(0)
@@ -220,7 +223,7 @@ def _opened(output: Path | None) -> Iterator[IO[bytes]]:
     if output is None:
         yield sys.stdout.buffer
     else:
-        with output.open("wb") as file:
+        with publishing(output) as temporary, temporary.open("wb") as file:
             yield file
 
 

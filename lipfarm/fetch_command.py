@@ -17,12 +17,16 @@ from lipfarm.farm_client import (
     JobNotCompletedError,
     farm_options,
 )
+from pipeline.output.publish import check_output
 
 _BLOCK_BYTES = 1 << 20
 
 #: Broken downloads go on where they stopped; after so many without a byte we give up.
 _TRIES_WITHOUT_PROGRESS = 5
 _PAUSE_SECONDS = 1.0
+
+#: Bytes of a file's name, on all the usual file systems.
+_LONGEST_NAME = 255
 
 _TIMEOUT = httpx.Timeout(10.0, read=60.0)
 
@@ -36,14 +40,13 @@ _TIMEOUT = httpx.Timeout(10.0, read=60.0)
 @farm_options
 def fetch(generation_id: str, *, output: Path, client: FarmClient, as_json: bool) -> None:
     """Download a job's output; a broken download goes on where it stopped."""
+    check_output(output)
     generation = client.generation(generation_id)
     if generation["status"] != "COMPLETED":
         raise JobNotCompletedError(
             f"the job {generation_id} has no output: it is {generation['state']}; "
             f"follow it with: lipfarm watch {generation_id}"
         )
-    if output.is_dir():
-        raise click.UsageError(f"{output} is a folder; give the name of a file in it")
     size = download_output(client, generation, output)
     if as_json:
         digest = generation["outputSha256"]
@@ -63,6 +66,8 @@ def download_output(client: FarmClient, generation: dict[str, Any], output: Path
     digest, size = generation["outputSha256"], int(generation["outputSizeBytes"])
     # Another output of the same job has another digest, and so another unfinished file.
     part = output.with_name(f".{output.name}.{digest[:12]}.part")
+    if len(os.fsencode(part.name)) > _LONGEST_NAME:
+        part = output.with_name(f".{digest}.part")
     _complete(client, generation, part, size)
     if _sha256_of(part) != digest:
         part.unlink()

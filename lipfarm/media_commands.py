@@ -41,8 +41,11 @@ def frames(*, video: Path, folder: Path, faces: bool, detector: str, fps: Fracti
 def waveform(*, audio: Path, output: Path) -> None:
     """Write the sound of AUDIO (any file with sound) to OUTPUT as a 16 kHz mono WAV."""
     from pipeline.media.ffmpeg_program import check_ffmpeg  # noqa: PLC0415
+    from pipeline.output.publish import check_output, publishing  # noqa: PLC0415
     from pipeline.sound.dialogue import write_waveform  # noqa: PLC0415
 
     check_ffmpeg()
-    seconds = write_waveform(audio, output)
+    check_output(output, [audio])
+    with publishing(output) as temporary:
+        seconds = write_waveform(audio, temporary)
     click.echo(f"{output}: {float(seconds):.3f} s", err=True)

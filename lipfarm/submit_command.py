@@ -13,6 +13,7 @@ from typing import IO, Any, get_args
 import click
 import httpx
 
+from api.output_names import check_output_name
 from lipfarm.choices import FACE_POINT, FILM_RANGE, RATE, Integers
 from lipfarm.farm_client import FarmClient, farm_options
 from lipfarm.generation_commands import follow, show
@@ -20,11 +21,27 @@ from lipfarm.timeline_file import read_segments
 from lipfarm.upload_display import ShowUpload, show_uploads
 from lipfarm.uploading import PARTS_FROM_BYTES, upload_file
 from pipeline.errors import UnreadableMediaError
-from pipeline.options import Blend, FaceChoice, FacePoint, FilmRange, KeepAudio, SyncMode
+from pipeline.geometry import Box
+from pipeline.options import (
+    Blend,
+    DubOptions,
+    FaceChoice,
+    FacePoint,
+    FilmRange,
+    KeepAudio,
+    SyncMode,
+)
 
 
 def _choice(kind: object) -> click.Choice[str]:
     return click.Choice(get_args(kind))
+
+
+def _check_name(_ctx: click.Context, _param: click.Parameter, name: str | None) -> str | None:
+    try:
+        return None if name is None else check_output_name(name)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command()
@@ -59,7 +76,7 @@ def _choice(kind: object) -> click.Choice[str]:
 @click.option("--pads", type=Integers("T,B,L,R"), help="Pixels added around each face.")
 @click.option("--blend", type=_choice(Blend))
 @click.option("--mel-offset-ms", type=float, help="Shift of the sound; + is later.")
-@click.option("--segment-seconds", type=float)
+@click.option("--segment-seconds", type=click.FloatRange(0.2, 600))
 @click.option("--crf", type=click.FloatRange(0, 51), help="Quality, as in x264 and x265.")
 @click.option("--preset", help="Speed, as in x264 and x265.")
 @click.option("--language", help="Language tag of the dubbed track, such as fra.")
@@ -67,8 +84,10 @@ def _choice(kind: object) -> click.Choice[str]:
 @click.option("--fps", type=RATE, help="Rate of a still picture.")
 @click.option("--name", help="What people call the job.")
 @click.option("--label", "labels", multiple=True, help="For finding jobs again; may be repeated.")
-@click.option("--output-name", help="Name of the output, .mp4, .mov or .mkv.")
-@click.option("--priority", type=int, help="Higher goes first; 0 unless given.")
+@click.option("--output-name", callback=_check_name, help="Name of the output, .mp4, .mov or .mkv.")
+@click.option(
+    "--priority", type=click.IntRange(-1000, 1000), help="Higher goes first; 0 unless given."
+)
 @click.option("--wait", is_flag=True, help="Follow the job until it ends.")
 @click.option("--json", "as_json", is_flag=True, help="JSON for programs, on stdout.")
 @farm_options
@@ -90,6 +109,7 @@ def submit(
     **options: Any,
 ) -> None:
     """Order a dub from a farm; prints the job's id."""
+    _check_options(options, chosen, keep_original)
     order: dict[str, Any] = {
         "model": network,
         "options": _given(options) | _chosen(chosen) | _kept(keep_original),
@@ -116,6 +136,20 @@ def submit(
     if not as_json:
         click.echo(f"job {generation['id']}", err=True)
     follow(client, generation["id"], as_json=as_json)
+
+
+def _check_options(
+    options: Mapping[str, Any], chosen: tuple[FacePoint, ...], kept: tuple[FilmRange, ...]
+) -> None:
+    """Tell before a film was sent what the farm would tell after it.
+
+    Raises:
+        ParameterError: an option makes no sense, whatever the film.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if "box" in given:
+        given["box"] = Box(*given["box"])
+    DubOptions(**given, chosen=chosen, keep_original=kept)
 
 
 def send_order(

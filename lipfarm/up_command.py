@@ -18,6 +18,7 @@ from infra.services.notes import end_leftovers, write_atomically
 from infra.services.ports import LOOPBACK, is_free
 from infra.services.supervisor import StopRequestedError, Supervisor
 from lipfarm.farm_log import OURSELVES, FarmLog
+from pipeline.output.publish import check_output
 
 if TYPE_CHECKING:
     from infra.db.session import Database
@@ -73,6 +74,8 @@ def up(
     if any(workers.values()):
         check_ffmpeg()
     folder = FarmFolder(data)
+    if ready_file is not None:
+        check_output(ready_file, what="ready file")
     with folder.held():
         _Up(folder, port, workers, ready_file, FarmLog(as_json=as_json)).run()
 

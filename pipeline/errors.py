@@ -25,7 +25,13 @@ would help, ``field`` names it as the code does (``segment_seconds``). A message
 option of a command: whoever shows it adds what the field is called there.
 """
 
+from pathlib import Path
 from typing import ClassVar
+
+
+def one_line(path: Path | str) -> str:
+    """The path as it may stand in a message: control characters and broken letters escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
 
 
 class PipelineError(Exception):

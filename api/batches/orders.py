@@ -15,7 +15,7 @@ from api.errors import RefusedError, describe_mistakes
 from api.farm import FarmHere, Submitter
 from api.multipart import read_form
 from api.orders import idempotency_key, refuse_large
-from api.requests import MAX_URL_LENGTH, Name, check_url
+from api.requests import MAX_URL_LENGTH, Name, check_url, check_webhook
 
 _FORM_OVERHEAD_BYTES = 1 << 20
 
@@ -85,6 +85,7 @@ async def read_batch_order(request: Request, _caller: Submitter, farm: FarmHere)
         if FIELD not in form.files:
             raise RefusedError("request_invalid", f"there is no file {FIELD}")
         fields = _fields(form.fields)
+        check_webhook(farm.settings, "webhook_url", fields.webhook_url)
     except BaseException:
         for sink in opened:
             await run_in_threadpool(sink.abort)

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from api.auditing import note
 from api.errors import RefusedError
-from api.farm import Administrator, Farm, FarmHere
+from api.farm import Administrator, FarmHere
 from api.orders import parse_id
-from api.requests import MAX_URL_LENGTH, check_url
+from api.requests import MAX_URL_LENGTH, check_url, check_webhook
 from api.webhook_answers import delivery_answer, endpoint_answer, secret_answer
 from infra.db.models import WebhookEndpoint
 from infra.db.projects import Caller
@@ -101,7 +101,7 @@ def list_addresses(caller: Administrator, farm: FarmHere) -> list[dict[str, Any]
 @router.post("/v2/webhooks/endpoints", status_code=201)
 def add_address(asked: EndpointRequest, caller: Administrator, farm: FarmHere) -> dict[str, Any]:
     """Have an address told of all of the project's generations and batches."""
-    _check_scheme(farm, asked.url)
+    check_webhook(farm.settings, "url", asked.url)
     with farm.database.transaction() as session:
         if len(list_endpoints(session, caller.project_id)) >= MOST_ENDPOINTS:
             raise RefusedError("state_conflict", f"a project has {MOST_ENDPOINTS} at most")
@@ -136,7 +136,7 @@ def try_address(asked: TestRequest, caller: Administrator, farm: FarmHere) -> di
         url = asked.url if endpoint is None else endpoint.url
         if url is None:
             raise RefusedError("request_invalid", "name an endpointId or a url")
-        _check_scheme(farm, url)
+        check_webhook(farm.settings, "url", url)
         delivery = create_test_delivery(
             session, caller.project_id, url, _sample(caller), _id_of(endpoint)
         )
@@ -158,11 +158,6 @@ def replace_secret(caller: Administrator, farm: FarmHere) -> dict[str, Any]:
         made = rotate_secret(session, caller.project_id)
         note(session, caller, "webhook_secret.rotate", made.id)
         return secret_answer(signing_secrets(session, caller.project_id))
-
-
-def _check_scheme(farm: Farm, url: str) -> None:
-    if not url.startswith("https://") and not farm.settings.webhook_http:
-        raise RefusedError("request_invalid", "url: it is https://…")
 
 
 def _sample(caller: Caller) -> dict[str, Any]:

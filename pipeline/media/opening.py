@@ -20,6 +20,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from pipeline.errors import UnreadableMediaError
+from pipeline.errors import one_line as one_line  # noqa: PLC0414 -- others have it from here
 
 #: Seconds that opening, and reading one packet, may take: a dead network mount must not hang us.
 OPEN_TIMEOUT = 60.0
@@ -102,11 +103,6 @@ PICTURE_DEMUXERS = (
 
 #: For ffmpeg's own command, which guesses a file's format anew: what it may guess.
 FORMATS = ",".join(VIDEO_DEMUXERS + AUDIO_DEMUXERS + PICTURE_DEMUXERS)
-
-
-def one_line(path: Path | str) -> str:
-    """The path as it may stand in a message: control characters and broken letters escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
 
 
 def check_regular_file(path: Path) -> os.stat_result:

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.artifacts import flush_to_disk
-from pipeline.errors import OutputError, StorageFullError
-from pipeline.media.opening import one_line
+from pipeline.errors import OutputError, StorageFullError, one_line
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 

@@ -42,6 +42,9 @@ A network may be used as the clips allow that it was trained on, and as the peop
 nobody's mouth without their consent, and say of a dub that it is one.
 """
 
+#: Of the files of a card, beside the checkpoint: for people, and for programs.
+CARD_SUFFIXES: Final = (".md", ".json")
+
 #: Whoever trained it knows better.
 UNKNOWN_LICENCE: Final = "whatever the clips it was trained on allow"
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.errors import UnusableMediaError
 from pipeline.networks.wav2lip import load_checkpoint
+from pipeline.output.publish import check_output
 from pipeline.training.clips import Clip
 from pipeline.training.measuring import Measures, draw_rows, measure, network_of
 from pipeline.training.mouths import MouthShapes
@@ -21,7 +22,10 @@ def judge(checkpoint: Path, folder: Path, picture: Path | None = None) -> Measur
     Raises:
         CheckpointError: the weights cannot be used.
         UnusableMediaError: nothing is prepared, or nobody held out.
+        OutputError: the picture cannot be written there.
     """
+    if picture is not None:
+        check_output(picture, [checkpoint], what="picture")
     network = network_of(load_checkpoint(checkpoint))
     clips = Clip.all_in(folder)
     held_out = [clip for clip in clips if clip.facts.held_out]

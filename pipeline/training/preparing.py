@@ -26,6 +26,7 @@ from pipeline.geometry import Box
 from pipeline.media.frames import read_frames
 from pipeline.mel import mel_spectrogram
 from pipeline.options import DEFAULT_FPS, DetectorChoice
+from pipeline.output.publish import check_output, writing_errors
 from pipeline.prepare import Source, prepare_source
 from pipeline.running.progress import Progress
 from pipeline.sound.dialogue import decode_waveform
@@ -92,11 +93,14 @@ def prepare_clips(
 
     Raises:
         UnusableMediaError: there is no clip, or none that can be used.
+        OutputError: the folder cannot be written.
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
     if not files:
         raise UnusableMediaError(f"{folder}: holds no clip ({', '.join(sorted(ENDINGS))})")
-    (out / "clips").mkdir(parents=True, exist_ok=True)
+    with writing_errors(out):
+        (out / "clips").mkdir(parents=True, exist_ok=True)
+    check_output(out / REPORT_FILE, what="report")
     outcomes: dict[Path, Clip | str] = {}  # a clip, or why it is left out
     progress.start_stage("prepare", len(files))
     for path in files:

@@ -11,15 +11,16 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from pipeline.errors import CheckpointError, ParameterError, UnusableMediaError
+from pipeline.errors import CheckpointError, ParameterError, UnusableMediaError, one_line
 from pipeline.networks.inference import choose_device
 from pipeline.networks.wav2lip import MAX_WIDTH
-from pipeline.training.cards import UNKNOWN_LICENCE, write_card
+from pipeline.output.publish import check_output, writing_errors
+from pipeline.training.cards import CARD_SUFFIXES, UNKNOWN_LICENCE, write_card
 from pipeline.training.clips import Clip
 from pipeline.training.measuring import Measures, draw_rows, measure, network_of
 from pipeline.training.mouths import MouthShapes
 from pipeline.training.phases import BATCHES, ENDS, PHASES, Learner, Phase, Rates
-from pipeline.training.sheet import write_sheet
+from pipeline.training.sheet import SHEET_SUFFIX, write_sheet
 
 #: How often everything is written down: so much a kill costs.
 _SAVE_SECONDS: Final = 60.0
@@ -70,9 +71,14 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not 1 <= self.width <= MAX_WIDTH:
-            raise ParameterError(f"width: {self.width} is not between 1 and {MAX_WIDTH}")
+            raise ParameterError(
+                f"the width {self.width} is not between 1 and {MAX_WIDTH}", field="width"
+            )
         if self.output.suffix not in {".pth", ".safetensors"}:
-            raise ParameterError(f"{self.output}: a checkpoint ends in .safetensors or .pth")
+            raise ParameterError(
+                f"{one_line(self.output)}: a checkpoint ends in .safetensors or .pth",
+                field="output",
+            )
         if self.seconds <= 0 or (self.samples is not None and self.samples <= 0):
             raise ParameterError("a run needs some time and some samples")
 
@@ -117,6 +123,7 @@ def train(plan: Plan, say: Say) -> Measures:
     Raises:
         UnusableMediaError: too few clips are prepared.
         CheckpointError: the output belongs to a run with another plan.
+        OutputError: the checkpoint, or what goes with it, cannot be written there.
     """
     return _Run(plan, say).to_its_end()
 
@@ -124,6 +131,7 @@ def train(plan: Plan, say: Say) -> Measures:
 class _Run:
     def __init__(self, plan: Plan, say: Say) -> None:
         self._plan, self._say = plan, say
+        _check_outputs(plan.output)
         clips = Clip.all_in(plan.clips)
         self._held_out = [clip for clip in clips if clip.facts.held_out]
         self._clips = [clip for clip in clips if not clip.facts.held_out]
@@ -214,7 +222,7 @@ class _Run:
         measures = measure(network, self._held_out, self._shapes)
         self._save()
         _write_checkpoint(self._learner.average.state_dict(), self._plan.output)
-        sheet = self._plan.output.with_suffix(".png")
+        sheet = self._plan.output.with_suffix(SHEET_SUFFIX)
         write_sheet(draw_rows(network, self._held_out, self._shapes), sheet)
         facts = asdict(self._standing) | {"width": self._plan.width, "seed": self._plan.seed}
         licence = self._plan.licence
@@ -278,6 +286,18 @@ class _Run:
         """What may not change between two sittings of one run."""
         digests = sorted(clip.facts.digest for clip in (*self._clips, *self._held_out))
         return {"clips": digests, "width": self._plan.width, "seed": self._plan.seed}
+
+
+def _check_outputs(checkpoint: Path) -> None:
+    """See, before hours of work, that all that is written at the end can be.
+
+    Raises:
+        OutputError, StorageFullError: it cannot.
+    """
+    with writing_errors(checkpoint):
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in (checkpoint.suffix, *CARD_SUFFIXES, SHEET_SUFFIX):
+        check_output(checkpoint.with_suffix(suffix), what="checkpoint")
 
 
 def describe(measures: Measures) -> str:

@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+#: Of the picture's file.
+SHEET_SUFFIX: Final = ".png"
+
 #: A face of 96 pixels is hard to judge.
 _ENLARGED: Final = 2
 

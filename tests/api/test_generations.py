@@ -150,6 +150,8 @@ def test_an_asset_is_uploaded_once_and_used_twice(client, database, stranger):
         ({"options": {"sync_mode": "backwards"}}, "generation_input_validation_failed"),
         ({"options": {"box": [5, 5, 5, 9]}}, "generation_input_validation_failed"),
         ({"options": {"fps": "0"}}, "generation_input_validation_failed"),
+        ({"outputFileName": "film.avi"}, "generation_input_validation_failed"),
+        ({"webhookUrl": "http://media.example/told"}, "request_invalid"),
         ({"options": {"crf": 1e999}}, "generation_input_validation_failed"),
         ({"priority": 10**30}, "generation_input_validation_failed"),
         ({"language": "x"}, "generation_input_validation_failed"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.output_names import MAX_STEM_BYTES, output_name, safe_name
+from api.output_names import MAX_STEM_BYTES, check_output_name, output_name, safe_name
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,17 @@ from api.output_names import MAX_STEM_BYTES, output_name, safe_name
 )
 def test_output_names(wanted, source, language, name):
     assert output_name(wanted, source, language) == name
+
+
+@pytest.mark.parametrize("name", ["film.avi", "film.MXF", "a.b.webm", "dub.wav", ".ts.gif"])
+def test_a_container_that_is_not_written_is_told(name):
+    with pytest.raises(ValueError, match="not written here"):
+        check_output_name(name)
+
+
+@pytest.mark.parametrize("name", ["film", "v1.2", "Dr. Strange", "film.MP4", "a.avi.mkv", "x.m4v"])
+def test_any_other_name_is_taken(name):
+    assert check_output_name(name) == name
 
 
 def test_long_names_are_cut_between_characters():

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from infra.db.session import Database
 from infra.errors import ObjectDamagedError, SettingsError
 from infra.storage.objects import ObjectStore
 from lipfarm import farm_client
+from lipfarm.cli import cli
 from lipfarm.farm_client import (
     FarmClient,
     FarmUnreachableError,
@@ -20,6 +21,7 @@ from lipfarm.farm_client import (
     RequestRefusedError,
     open_client,
 )
+from pipeline.errors import OutputError, ParameterError
 from tests.api.conftest import (  # noqa: F401 -- fixtures
     database,
     make_key,
@@ -128,9 +130,41 @@ def test_submit_takes_a_timeline_with_sounds_beside_it(lipfarm, inputs, tmp_path
 
 
 def test_what_the_farm_refuses_is_said_in_its_words(lipfarm, inputs):
-    done = lipfarm("submit", *inputs, "--preset", "hasty")
+    done = lipfarm("submit", *inputs, "--label", "")
     assert isinstance(done.exception, RequestRefusedError)
-    assert "preset" in str(done.exception)
+    assert "labels" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--preset", "hasty"),
+        ("--language", "?"),
+        ("--fps", "29.9700299700299"),
+        ("--box", "9,9,9,9"),
+        ("--keep-original", "2-1"),
+        ("--segment-seconds", "1e9"),
+        ("--mel-offset-ms", "nan"),
+        ("--priority", "1001"),
+        ("--output-name", "film.avi"),
+    ],
+)
+def test_what_the_farm_would_refuse_is_said_before_anything_is_sent(inputs, option, monkeypatch):
+    monkeypatch.setattr(FarmClient, "send", lambda *_: pytest.fail("it was sent"))
+    environment = {"LIPFARM_URL": "http://farm.example", "LIPFARM_API_KEY": "k"}
+    done = CliRunner().invoke(cli, ["submit", *map(str, inputs), *option], env=environment)
+    is_refused = done.exit_code == 2 or isinstance(done.exception, ParameterError)
+    assert is_refused, done.output
+
+
+@pytest.mark.parametrize("place", [("missing", "x.mp4"), (), ("n" * 256,)])
+def test_where_nothing_can_be_written_nothing_is_asked_for(place, tmp_path):
+    output = tmp_path.joinpath(*place)
+    environment = {"LIPFARM_URL": "http://nobody.invalid", "LIPFARM_API_KEY": "k"}
+    for command in (["fetch", "id"], ["batch", "result", "id"]):
+        words = [*command, "--output", str(output)]
+        done = CliRunner().invoke(cli, words, env=environment)
+        assert isinstance(done.exception, OutputError), done.exception
 
 
 def test_a_missing_file_is_said_before_anything_is_sent(lipfarm, tmp_path):
