@@ -21,6 +21,7 @@ from infra.db.projects import Caller
 from infra.db.states import QUEUE_OF, STAGES, Stage
 from infra.errors import FetchError, NotFoundError, ServiceUnavailableError
 from infra.media_length import MediaLength, UnmeasurableError, measure
+from infra.storage.documents import WANTED
 from infra.storage.s3_inputs import SCHEME, parse_location
 
 #: Workers' seconds for a frame where the farm has no figures of its own yet: a core without a GPU.
@@ -105,7 +106,11 @@ def _measured(farm: Farm, caller: Caller, place: Place, kind: str) -> MediaLengt
     with farm.database.transaction() as session:
         url, is_inside = _address(session, farm, caller, place, kind)
     try:
-        found = measure(url, private_addresses=is_inside or farm.settings.fetch_private_addresses)
+        found = measure(
+            url,
+            private_addresses=is_inside or farm.settings.fetch_private_addresses,
+            wanted=WANTED[kind],
+        )
     except FetchError as error:
         raise RefusedError(f"generation_input_{kind}_inaccessible", str(error)) from None
     except ServiceUnavailableError as error:

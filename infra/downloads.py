@@ -25,6 +25,8 @@ from infra.errors import (
     StoreFullError,
     StoreUnwritableError,
 )
+from infra.storage.content_encoding import Decoder, EncodingError
+from infra.storage.documents import LOOKED_AT, document_in
 
 #: Called with the bytes at hand and the bytes wanted.
 Progress = Callable[[int, int], None]
@@ -234,12 +236,22 @@ class _Download:
         offset = self._length()
         wanted = {"Range": f"bytes={offset}-"} if offset else {}
         with self.client.stream("GET", url, headers=wanted) as response:
-            offset = self._accept(response, offset)
-            with self.part.open("ab" if offset else "wb") as file:
-                self._write_body(response, file, offset)
+            try:
+                decoder = Decoder(response.headers.get("Content-Encoding", ""))
+                offset = self._accept(response, offset, decoder)
+                with self.part.open("ab" if offset else "wb") as file:
+                    self._write_body(response, file, offset, decoder)
+            except EncodingError as error:
+                raise _MirrorError(str(error)) from error
 
-    def _accept(self, response: httpx.Response, offset: int) -> int:
+    def _accept(self, response: httpx.Response, offset: int, decoder: Decoder) -> int:
         """Where in the file this answer's body begins; raises if it cannot be the file."""
+        if response.is_success and not decoder.is_plain:
+            # Its ranges and its length are of what it was encoded to.
+            if response.status_code == httpx.codes.PARTIAL_CONTENT:
+                self.part.unlink()
+                raise _ConnectionCutError("sends a part of what it encoded")
+            return 0
         if response.status_code == httpx.codes.PARTIAL_CONTENT:
             span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
             if not span or (int(span[1]), int(span[2])) != (offset, self.size):
@@ -249,22 +261,28 @@ class _Download:
             raise _MirrorError(f"answers {response.status_code}")
         length = response.headers.get("Content-Length")
         if length is not None and length != str(self.size):
+            if response.headers.get("Content-Type", "").startswith("text/html"):
+                raise _MirrorError("answers with a web page")
             raise _MirrorError(f"has a file of {length} bytes instead of {self.size}")
         return 0  # the server ignores ranges, or was asked for none: the whole file comes
 
-    def _write_body(self, response: httpx.Response, file: IO[bytes], offset: int) -> None:
+    def _write_body(
+        self, response: httpx.Response, file: IO[bytes], offset: int, decoder: Decoder
+    ) -> None:
         pace = _Pace(self.limits)
         try:
-            # Raw: a body the server compressed against our wish fails the digest, and cannot
-            # unfold into more than was registered. And as it comes: pieces of a chosen size would
-            # be gathered where a cut loses them, and where a slow mirror goes unnoticed.
-            for piece in response.iter_raw():
-                if offset + len(piece) > self.size:
-                    file.truncate(0)
-                    raise _MirrorError(f"sends more than the {self.size} bytes of the file")
-                file.write(piece)
-                offset += len(piece)
-                pace.note(len(piece))
+            # As it comes: pieces of a chosen size would be gathered where a cut loses them, and
+            # where a slow mirror goes unnoticed.
+            for block in response.iter_raw():
+                for piece in decoder.decode(block):
+                    if not offset and (found := document_in(piece[:LOOKED_AT])):
+                        raise _MirrorError(f"sends {found.kind}, not the file")
+                    if offset + len(piece) > self.size:
+                        file.truncate(0)
+                        raise _MirrorError(f"sends more than the {self.size} bytes of the file")
+                    file.write(piece)
+                    offset += len(piece)
+                pace.note(len(block))
                 if self.progress:
                     self.progress(offset, self.size)
         except httpx.TimeoutException as error:

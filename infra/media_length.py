@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Final
 
 from infra.errors import InfraError, ServiceUnavailableError
+from infra.storage.documents import LOOKED_AT, Wanted, check_is_media
 from infra.storage.ranged import RangedFile
 
 #: Of one input, for everything; the process is killed a little later.
@@ -53,11 +54,11 @@ class UnmeasurableError(InfraError):
     exit_status = 3
 
 
-def measure(url: str, *, private_addresses: bool) -> MediaLength:
-    """How long the media at a URL is.
+def measure(url: str, *, private_addresses: bool, wanted: Wanted = "film") -> MediaLength:
+    """How long the media at a URL is; ``wanted`` is what it should be.
 
     Raises:
-        FetchError: it must not be fetched, or is not there.
+        FetchError: it must not be fetched, is not there, or is no media.
         ServiceUnavailableError: its server does not answer in time.
         UnmeasurableError: it is no media, or does not say.
     """
@@ -67,7 +68,10 @@ def measure(url: str, *, private_addresses: bool) -> MediaLength:
         with RangedFile(
             url, private_addresses=private_addresses, max_bytes=_MOST_BYTES, seconds=_SECONDS
         ) as file:
-            if file.read(64).lstrip().startswith(_PLAYLISTS):
+            start = file.read(LOOKED_AT)
+            if start or file.is_empty:
+                check_is_media(url, file.found_at, file.content_type, start, wanted)
+            if start.lstrip().startswith(_PLAYLISTS):
                 raise UnmeasurableError(
                     "it is no media; lists that lead elsewhere are not followed"
                 )

@@ -40,6 +40,7 @@ def bring_boxes(step: StepAtWork) -> Path | None:
             given["url"],
             path,
             max_bytes=_MOST_BYTES,
+            wanted="list of boxes",
             private_addresses=step.farm.settings.fetch_private_addresses,
             should_stop=step.lease.is_interrupted,
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 from infra.db.assets import set_digest, set_fetched
 from infra.db.orders import AssetRef
 from infra.errors import FetchError, ServiceUnavailableError
+from infra.storage.documents import WANTED
 from infra.storage.fetching import fetch_url
 from infra.storage.names import asset_key, safe_name
 from infra.storage.s3_inputs import SCHEME
@@ -65,6 +66,7 @@ def _fetch_url(step: StepAtWork, asset: AssetRef, path: Path) -> None:
             asset.source_url,
             path,
             max_bytes=settings.max_upload_bytes,
+            wanted=WANTED[asset.kind],
             private_addresses=settings.fetch_private_addresses,
             should_stop=step.lease.is_interrupted,
         )

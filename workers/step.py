@@ -14,6 +14,7 @@ from infra.errors import FetchError, ObjectMissingError
 from infra.settings import Settings
 from infra.storage import s3_inputs
 from infra.storage.artifacts import fetch_artifact, upload_artifact
+from infra.storage.documents import WANTED
 from infra.storage.names import safe_name
 from infra.storage.objects import ObjectStore, StoredObject
 from pipeline.artifacts import Read, Store
@@ -137,6 +138,7 @@ class StepAtWork:
                 max_bytes=self.farm.settings.max_upload_bytes,
                 size=size,
                 sha256=digest,
+                wanted=WANTED[asset.kind],
                 should_stop=should_stop,
             )
         else:

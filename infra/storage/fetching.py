@@ -2,7 +2,8 @@
 
 Where they may come from, :mod:`infra.storage.public_network` says. Redirects are followed by hand,
 each checked like the first URL. What broke off goes on where it was, if the server can say that the
-rest belongs to it.
+rest belongs to it. What comes encoded is decoded, and what is no media is told by its first bytes,
+before the rest is read.
 """
 
 import re
@@ -15,6 +16,8 @@ import httpx
 
 from infra.errors import FetchError, ServiceUnavailableError
 from infra.storage.arriving import arriving, full_disk_told
+from infra.storage.content_encoding import Decoder, EncodingError
+from infra.storage.documents import LOOKED_AT, Wanted, check_is_media
 from infra.storage.public_network import transport_to
 from infra.storage.stopping import ShouldStop, TransferStoppedError, never, pause, run_stoppable
 from infra.storage.web_addresses import check_address, malformed_told, redirected_to, shown
@@ -41,6 +44,7 @@ def fetch_url(
     path: Path,
     *,
     max_bytes: int,
+    wanted: Wanted = "film",
     private_addresses: bool = False,
     should_stop: ShouldStop = never,
 ) -> None:
@@ -49,12 +53,13 @@ def fetch_url(
     Args:
         url: http or https.
         path: of the file.
-        max_bytes: more is refused.
+        max_bytes: of the file; more is refused.
+        wanted: what the file should be, for the message where it is something else.
         private_addresses: whether it may lead into private networks.
         should_stop: asked all the time.
 
     Raises:
-        FetchError: it must not be fetched, is not there, or is too large.
+        FetchError: it must not be fetched, is not there, is too large, or is no media.
         ServiceUnavailableError: its server does not answer now.
         StoreFullError: no room for it here.
         TransferStoppedError: ``should_stop`` said so.
@@ -66,7 +71,7 @@ def fetch_url(
             transport_to(private_addresses=private_addresses) as transport,
             httpx.Client(transport=transport, timeout=timeout, trust_env=False) as client,
         ):
-            _Fetch(client, part, max_bytes, stop).run(url)
+            _Fetch(client, url, wanted, part, max_bytes, stop).run()
 
     with arriving(path) as part:
         run_stoppable(fetch, should_stop, clear_away=lambda: part.unlink(missing_ok=True))
@@ -76,29 +81,45 @@ class _Fetch:
     """One URL's bytes, and what is known of them between one try and the next."""
 
     def __init__(
-        self, client: httpx.Client, part: Path, max_bytes: int, should_stop: ShouldStop
+        self,
+        client: httpx.Client,
+        url: str,
+        wanted: Wanted,
+        part: Path,
+        max_bytes: int,
+        should_stop: ShouldStop,
     ) -> None:
-        self._client, self._part = client, part
+        self._client, self._url, self._wanted, self._part = client, url, wanted, part
         self._max_bytes, self._should_stop = max_bytes, should_stop
-        self._size = 0
+        self._begin_again("")
         #: What tells this content from an earlier or later one at the same URL.
         self._tag: str | None = None
 
-    def run(self, url: str) -> None:
+    def _begin_again(self, content_encoding: str) -> None:
+        """Forget what came."""
+        self._decoder = Decoder(content_encoding)
+        #: Bytes that came, which ranges count, and those they were decoded to.
+        self._came = self._size = 0
+        self._start = b""
+
+    def run(self) -> None:
         tries = 0
         while True:
-            before = self._size
+            before = self._came
             try:
-                self._follow(url)
+                self._follow()
+            except EncodingError as error:
+                raise FetchError(f"{shown(self._url)}: {error}") from None
             except (httpx.TransportError, ServiceUnavailableError) as error:
-                tries = 1 if self._tag and self._size > before else tries + 1
+                tries = 1 if self._tag and self._came > before else tries + 1
                 if tries == _TRIES:
-                    raise ServiceUnavailableError(f"{shown(url)}: {error}") from error
+                    raise ServiceUnavailableError(f"{shown(self._url)}: {error}") from error
                 pause(2 ** (tries - 1), self._should_stop)
             else:
                 return
 
-    def _follow(self, url: str) -> None:
+    def _follow(self) -> None:
+        url = self._url
         for _ in range(_REDIRECTS + 1):
             check_address(url)
             with (
@@ -113,8 +134,8 @@ class _Fetch:
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity"}
-        if self._tag and self._size:
-            headers |= {"Range": f"bytes={self._size}-", "If-Range": self._tag}
+        if self._tag and self._came:
+            headers |= {"Range": f"bytes={self._came}-", "If-Range": self._tag}
         return headers
 
     def _take(self, url: str, answer: httpx.Response) -> None:
@@ -124,27 +145,49 @@ class _Fetch:
         with full_disk_told(self._part), self._part.open("ab") as file:
             file.truncate(self._size)
             for block in _not_too_slowly(answer.iter_raw()):
-                if self._size + len(block) > self._max_bytes:
-                    raise FetchError(f"{shown(url)}: larger than {self._max_bytes} bytes")
-                if self._should_stop():
-                    raise TransferStoppedError(f"{shown(url)} broken off")
-                file.write(block)
-                self._size += len(block)
-        if whole is not None and whole != self._size:
-            raise ServiceUnavailableError(f"broke off after {self._size} of {whole} bytes")
+                for piece in self._decoder.decode(block):
+                    self._look(url, answer, piece)
+                    file.write(piece)
+                    self._size += len(piece)
+                self._came += len(block)
+        if whole is not None and whole != self._came:
+            raise ServiceUnavailableError(f"broke off after {self._came} of {whole} bytes")
+        if whole is not None or "transfer-encoding" in answer.headers:
+            self._decoder.check_whole()
+        elif not self._decoder.is_whole:
+            raise ServiceUnavailableError(f"broke off after {self._came} bytes")
+        if self._size < LOOKED_AT:
+            self._check(url, answer)
+
+    def _look(self, url: str, answer: httpx.Response, piece: bytes) -> None:
+        """See whether a piece may still be written."""
+        if self._size + len(piece) > self._max_bytes:
+            raise FetchError(f"{shown(url)}: larger than {self._max_bytes} bytes")
+        if self._should_stop():
+            raise TransferStoppedError(f"{shown(url)} broken off")
+        if self._size < LOOKED_AT:
+            self._start += piece[: LOOKED_AT - len(self._start)]
+            if len(self._start) == LOOKED_AT:
+                self._check(url, answer)
+
+    def _check(self, url: str, answer: httpx.Response) -> None:
+        content_type = answer.headers.get("content-type", "")
+        check_is_media(self._url, url, content_type, self._start, self._wanted)
 
     def _begin(self, url: str, answer: httpx.Response) -> int | None:
-        """Set where the body goes on; the size of it all, if the server says."""
+        """Set where the body goes on; how long it is, as it comes, if the server says."""
         if answer.status_code in _PASSING:
             raise ServiceUnavailableError(f"answered {answer.status_code}")
         if answer.status_code == httpx.codes.PARTIAL_CONTENT:
             found = _RANGE.fullmatch(answer.headers.get("content-range", ""))
-            if found and int(found[1]) == self._size:
+            if found and int(found[1]) == self._came:
                 return int(found[2])
-        self._size, tag = 0, answer.headers.get("etag", "")
+        is_file = answer.status_code == httpx.codes.OK
+        self._begin_again(answer.headers.get("content-encoding", "") if is_file else "")
+        tag = answer.headers.get("etag", "")
         # A weak one says "much the same", which is not enough to put two halves together.
         self._tag = tag if tag.startswith('"') else None
-        if answer.status_code == httpx.codes.OK:
+        if is_file:
             length = answer.headers.get("content-length", "")
             return int(length) if length.isascii() and length.isdigit() else None
         self._tag = None

@@ -1,13 +1,19 @@
-"""A file at a URL, read where it is looked at: ranges over HTTP, of so many bytes and seconds."""
+"""A file at a URL, read where it is looked at: ranges over HTTP, of so many bytes and seconds.
+
+A server that knows no ranges, or encodes what it sends, is read from the beginning instead: what a
+part of an encoded body says, nobody knows without all before it.
+"""
 
 import io
 import re
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import httpx
 
 from infra.errors import FetchError, ServiceUnavailableError
+from infra.storage.content_encoding import Decoder, EncodingError
 from infra.storage.public_network import transport_to
 from infra.storage.web_addresses import check_address, malformed_told, redirected_to, shown
 
@@ -46,12 +52,22 @@ class RangedFile(io.RawIOBase):
         )
         self._position = 0
         self._size: int | None = None
+        self._asks_for_ranges = True
+        #: Of what answered, as it said.
+        self.content_type = ""
+        #: Where it answered from.
+        self.found_at = url
         self._block(0)
 
     @property
     def size(self) -> int:
         """In bytes; what was found, where the server does not say."""
         return self._size or 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether its server says that nothing is in it."""
+        return self._size == 0
 
     def readable(self) -> bool:
         """It is."""
@@ -94,13 +110,17 @@ class RangedFile(io.RawIOBase):
             return b""
         try:
             self._fetch(number)
+        except EncodingError as error:
+            raise FetchError(f"{shown(self._url)}: {error}") from None
         except httpx.TransportError as error:
             raise ServiceUnavailableError(f"{shown(self._url)}: {error}") from error
         return self._blocks.get(number, b"")
 
     def _fetch(self, number: int) -> None:
         first = number * _BLOCK
-        headers = {"Accept-Encoding": "identity", "Range": f"bytes={first}-{first + _BLOCK - 1}"}
+        headers = {"Accept-Encoding": "identity"}
+        if self._asks_for_ranges:
+            headers["Range"] = f"bytes={first}-{first + _BLOCK - 1}"
         url = self._url
         for _ in range(_REDIRECTS + 1):
             check_address(url)
@@ -109,22 +129,29 @@ class RangedFile(io.RawIOBase):
                 self._client.stream("GET", url, headers=headers) as answer,
             ):
                 if not answer.is_redirect:
+                    self.found_at = url
                     self._take(answer, number)
                     return
                 url = redirected_to(url, answer)
         raise FetchError(f"{shown(url)}: more than {_REDIRECTS} redirects")
 
     def _take(self, answer: httpx.Response, number: int) -> None:
+        self.content_type = answer.headers.get("content-type", "")
+        decoder = Decoder(answer.headers.get("content-encoding", "") if answer.is_success else "")
         if answer.status_code == httpx.codes.PARTIAL_CONTENT:
+            if not decoder.is_plain:
+                self._asks_for_ranges = False
+                self._fetch(0)
+                return
             found = _RANGE.fullmatch(answer.headers.get("content-range", ""))
             if found is None or int(found[1]) != number * _BLOCK:
                 raise ServiceUnavailableError("another part came than was asked for")
             self._size = int(found[3])
-            self._keep(answer, number, _BLOCK)
+            self._keep(answer.iter_raw(), number, _BLOCK)
         elif answer.status_code == httpx.codes.OK:
-            # A server that knows no ranges: its file from the beginning, as far as it goes.
-            length = answer.headers.get("content-length", "")
-            self._keep(answer, 0, self._budget)
+            # Its file from the beginning, as far as it goes.
+            length = answer.headers.get("content-length", "") if decoder.is_plain else ""
+            self._keep(_decoded(answer, decoder), 0, self._budget)
             read = sum(map(len, self._blocks.values()))
             self._size = int(length) if length.isascii() and length.isdigit() else read
             self._budget = 0
@@ -137,13 +164,18 @@ class RangedFile(io.RawIOBase):
                 f"{shown(self._url)}: answered {answer.status_code}; is the link expired?"
             )
 
-    def _keep(self, answer: httpx.Response, number: int, most: int) -> None:
+    def _keep(self, pieces: Iterator[bytes], number: int, most: int) -> None:
         """Keep up to ``most`` bytes as blocks from that number on."""
         taken = bytearray()
-        for piece in answer.iter_raw():
+        for piece in pieces:
             taken += piece[: most - len(taken)]
             if len(taken) >= most or time.monotonic() > self._give_up:
                 break
         self._budget -= len(taken)
         for offset in range(0, len(taken), _BLOCK):
             self._blocks[number + offset // _BLOCK] = bytes(taken[offset : offset + _BLOCK])
+
+
+def _decoded(answer: httpx.Response, decoder: Decoder) -> Iterator[bytes]:
+    for block in answer.iter_raw():
+        yield from decoder.decode(block)

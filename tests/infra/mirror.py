@@ -16,6 +16,7 @@ class MirrorHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests.append((self.path, self.headers.get("Range")))
+        self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         answers = self.server.answers[self.path.removeprefix("/")]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         self.close_connection = True
@@ -40,6 +41,7 @@ class Mirror(ThreadingHTTPServer):
 
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.released = threading.Event()

@@ -18,6 +18,7 @@ from infra.errors import (
     StoreUnwritableError,
 )
 from tests.infra import mirror as mirrors
+from tests.infra.storage.encodings import ENCODINGS
 
 #: A test that hangs has found what these tests are for.
 pytestmark = pytest.mark.timeout(30)
@@ -234,3 +235,33 @@ def test_a_folder_that_cannot_be_written_is_named(mirror, tmp_path):
     (tmp_path / "taken").write_text("a file where the folder should be")
     with pytest.raises(StoreUnwritableError, match=r"taken.*LIPFARM_CHECKPOINTS_DIR"):
         get(tmp_path / "taken" / "network.pth", mirror.serve("a", mirrors.whole(BODY)))
+
+
+@pytest.mark.parametrize("name", ["gzip", "brotli", "zstandard"])
+def test_a_mirror_that_encodes_is_taken_and_no_bomb(mirror, target, name):
+    header, encode = ENCODINGS[name]
+
+    def encoded(body: bytes, count: int | None = None) -> mirrors.Answer:
+        sent = encode(body)
+
+        def answer(handler: mirrors.MirrorHandler) -> None:
+            handler.head(200, len(sent), Content_Encoding=header)
+            handler.wfile.write(sent[:count])
+
+        return answer
+
+    bomb = mirror.serve("bomb", encoded(BODY + bytes(50_000_000)))
+    url = mirror.serve("a", encoded(BODY, 900_000), encoded(BODY))
+    fetch([bomb, url], target, size=len(BODY), sha256=DIGEST, limits=IMPATIENT)
+    assert target.read_bytes() == BODY
+
+
+def test_a_page_at_a_mirror_is_told_for_what_it_is(mirror, target):
+    page = b"<html><title>Sign in to this network</title></html>"
+
+    def answer(handler: mirrors.MirrorHandler) -> None:
+        handler.head(200, None, Content_Type="text/html")
+        handler.wfile.write(page)
+
+    with pytest.raises(CheckpointUnavailableError, match="sends a web page, not the file"):
+        fetch([mirror.serve("a", answer)], target, size=9, sha256=DIGEST, limits=IMPATIENT)

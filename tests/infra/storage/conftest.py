@@ -6,7 +6,15 @@ import pytest
 
 from infra.services.seaweed import SeaweedFS, running_seaweed
 from infra.storage.objects import ObjectStore
+from tests.infra.mirror import Mirror
 from tests.infra.storage.buckets import store_at
+
+
+@pytest.fixture
+def mirror() -> Iterator[Mirror]:
+    server = Mirror()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")
