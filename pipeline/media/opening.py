@@ -85,21 +85,30 @@ AUDIO_DEMUXERS = (
 PICTURE_DEMUXERS = (
     "png_pipe",
     "jpeg_pipe",
+    "jpegls_pipe",
+    "j2k_pipe",
+    "gif_pipe",
     "bmp_pipe",
     "tiff_pipe",
     "webp_pipe",
     "dpx_pipe",
     "exr_pipe",
-    "jpegxl_pipe",
-    "j2k_pipe",
+    "hdr_pipe",
+    "pfm_pipe",
+    "phm_pipe",
     "ppm_pipe",
     "pgm_pipe",
-    "pam_pipe",
     "pbm_pipe",
+    "pam_pipe",
+    "qoi_pipe",
     "sgi_pipe",
     "sunrast_pipe",
-    "qoi_pipe",
+    "psd_pipe",
 )
+
+#: Whose demuxer is known by its first bytes. FFmpeg's guess counts the name as well, and takes a
+#: file named as pictures are, or with a ``%d`` in its name, for a list of files.
+_BY_FIRST_BYTES = {b"\xff\xd8\xff": "mjpeg", b"GIF8": "gif", b"\x89PNG\r\n\x1a\n": "apng"}
 
 #: For ffmpeg's own command, which guesses a file's format anew: what it may guess.
 FORMATS = ",".join(VIDEO_DEMUXERS + AUDIO_DEMUXERS + PICTURE_DEMUXERS)
@@ -132,7 +141,8 @@ def open_media(
 
     Args:
         path: any name: spaces, colons and leading dashes mean nothing special.
-        demuxers: names of the FFmpeg demuxers that may read it.
+        demuxers: names of the FFmpeg demuxers that may read it; one alone does, whatever FFmpeg
+            would guess.
 
     Raises:
         UnreadableMediaError: missing, not a regular file, empty, damaged, not media, or a format
@@ -156,6 +166,7 @@ def _open(path: Path, demuxers: tuple[str, ...], **options: str) -> InputContain
         return av.open(
             os.path.abspath(path),  # noqa: PTH100 -- Path.absolute keeps "..", as does the kernel
             mode="r",
+            format=_known_demuxer(path, demuxers),
             options=fences | options,
             metadata_errors="replace",
             timeout=(OPEN_TIMEOUT, READ_TIMEOUT),
@@ -214,6 +225,18 @@ def picture_packets(
     yield flush
 
 
+def _known_demuxer(path: Path, demuxers: tuple[str, ...]) -> str | None:
+    """The one that reads the file where that needs no guess."""
+    if len(demuxers) == 1:
+        return demuxers[0]
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        head = file.read(8)
+        for first, demuxer in _BY_FIRST_BYTES.items():
+            if head.startswith(first) and demuxer in demuxers:
+                return demuxer
+    return None
+
+
 def _why_unopened(path: Path, error: Exception) -> str:
     if isinstance(error, av.InvalidDataError):
         with contextlib.suppress(OSError), path.open("rb") as file:
@@ -222,6 +245,11 @@ def _why_unopened(path: Path, error: Exception) -> str:
     for kind, why in _WHY_UNOPENED.items():
         if isinstance(error, kind):
             return why
+=======
+        return "is not a media file, or is damaged from the start"
+    if isinstance(error, av.ArgumentError):
+        return "is of no kind that is accepted, is damaged from the start, or lists other files"
+>>>>>>> 554683e (wip stills)
     return f"cannot be opened: {getattr(error, 'strerror', None) or error}"
 
 

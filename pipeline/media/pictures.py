@@ -4,57 +4,121 @@ The intermediate video is H.264 without loss in QuickTime, which keeps any rate 
 exactly, so nothing is lost after the pictures became planar:
 
 - YUV pictures (JPEG) keep their samples, range and matrix.
-- RGB, palette and gray pictures become yuv420p, BT.709 limited, 8 bits, as every player shows;
-  deeper ones keep 10. Alpha is dropped.
+- RGB, palette and gray pictures become yuv420p, limited, 8 bits, as every player shows; deeper ones
+  keep 10. The matrix is BT.709's; BT.2020's for PQ and HLG. Alpha is dropped.
+- Light and primaries other than sRGB's become so, or are tagged: see picture_light.py.
 - Where a side is odd, chroma is brought to full size: half of it would not be whole.
+- Pictures come upright. What EXIF, PNG's eXIf, TIFF's tag or an HEIC say of their orientation is
+  done to the pixels, not handed on as a display matrix: frames of one folder may differ in it, and
+  no container, player or network has to know.
+
+All frames become what the first one is; one that is of another size, or HDR where the first is not,
+is refused by name.
 """
 
+import struct
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import cv2
 import numpy as np
+from av.filter import Graph
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from natsort import natsorted
 
 from pipeline.errors import UnreadableMediaError, UnusableMediaError
-from pipeline.media.opening import PICTURE_DEMUXERS, one_line, open_media
+from pipeline.media.opening import one_line, open_media, picture_stream
+from pipeline.media.picture_kinds import moves, picture_kind, require_whole_picture
+from pipeline.media.picture_light import HDR_TRANSFERS, in_film_light
 from pipeline.media.planes import bit_depth, planar_format, to_planar
+from pipeline.media.sidedata import side_data
 
-#: What a folder of frames is searched for; other files in it are left alone.
+#: What a folder of frames is searched for; other files in it are left alone, hidden ones always.
 PICTURE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".dpx", ".exr", ".jxl"}
-    | {".jp2", ".j2k", ".ppm", ".pgm", ".qoi", ".sgi"}
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp"}
+    | {".dpx", ".cin", ".exr", ".hdr", ".pfm", ".phm", ".jxl", ".jp2", ".j2k", ".j2c", ".jpc"}
+    | {".jls", ".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".qoi", ".sgi", ".rgb", ".ras", ".psd"}
+    | {".gif", ".avif", ".heic", ".heif", ".dng"}
 )
 
 #: x264 without loss, every frame a keyframe.
 _LOSSLESS = {"qp": "0", "preset": "ultrafast", "g": "1", "bf": "0"}
 
-_BT709 = 1
+_BT709, _BT2020 = 1, 9
+
+#: swscale's matrices by H.273's numbers; all others are BT.601's to it.
+_SWSCALE_MATRICES = {
+    _BT709: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    7: Colorspace.SMPTE240M,
+    _BT2020: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+_BT601 = Colorspace.ITU601
+
+#: By the first four numbers of a display matrix (a, b, c, d): FFmpeg's filters that do the same.
+_UPRIGHT = {
+    (-1, 0, 0, 1): (("hflip", ""),),
+    (-1, 0, 0, -1): (("hflip", ""), ("vflip", "")),
+    (1, 0, 0, -1): (("vflip", ""),),
+    (0, 1, 1, 0): (("transpose", "cclock_flip"),),
+    (0, 1, -1, 0): (("transpose", "clock"),),
+    (0, -1, -1, 0): (("transpose", "clock_flip"),),
+    (0, -1, 1, 0): (("transpose", "cclock"),),
+}
+
+_ONE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Size, format and colours of the intermediate, in FFmpeg's words and numbers."""
+
+    width: int
+    height: int
+    pix_fmt: str
+    color_range: int
+    colorspace: int
+    color_primaries: int
+    color_trc: int
 
 
 def is_pictures(path: Path) -> bool:
-    """Is it a folder, or a file that is one picture?"""
+    """Is it a folder, or a file that is one picture?
+
+    Raises:
+        UnusableMediaError: it is a picture of a kind that is not taken.
+    """
     if path.is_dir():
         return True
     try:
-        with open_media(path, PICTURE_DEMUXERS):
-            return True
+        kind = picture_kind(path)
     except UnreadableMediaError:
         return False
+    return kind is not None and not moves(path, kind)
 
 
 def list_pictures(path: Path) -> list[Path]:
     """The picture itself, or those of a folder in a person's order: frame2 before frame10.
+
+    Hidden files, as macOS and others leave them beside pictures, are none of them.
 
     Raises:
         UnusableMediaError: the folder holds none.
     """
     if not path.is_dir():
         return [path]
-    found = [f for f in path.iterdir() if f.suffix.lower() in PICTURE_SUFFIXES and f.is_file()]
+    found = [
+        file
+        for file in path.iterdir()
+        if file.suffix.lower() in PICTURE_SUFFIXES
+        and not file.name.startswith(".")
+        and not file.is_dir()
+    ]
     if not found:
         raise UnusableMediaError(f"{one_line(path)}: holds no pictures (PNG, JPEG, TIFF …)")
     return list(natsorted(found, key=lambda f: f.name))
@@ -70,25 +134,39 @@ def images_to_source(path: Path, fps: Fraction, out_path: Path) -> None:
 
     Raises:
         UnreadableMediaError: a picture cannot be read.
-        UnusableMediaError: there is none, or they differ in size.
+        UnusableMediaError: there is none, one cannot be used, or they differ in size.
     """
     pictures = list_pictures(path)
-    first = _read_picture(pictures[0])
+    first = read_picture(pictures[0])
+    look = _look_of(first)
     options = {"video_track_timescale": str(fps.numerator)}
     with av.open(str(out_path), "w", format="mov", container_options=options) as container:
         stream = container.add_stream("libx264", rate=fps, options=dict(_LOSSLESS))
-        _describe(stream, first, fps)
+        _describe(stream, look, fps)
         for number, picture in enumerate(pictures):
-            frame = first if number == 0 else _read_picture(picture)
-            if (frame.width, frame.height) != (first.width, first.height):
-                raise UnusableMediaError(
-                    f"{one_line(picture)}: is {frame.width}×{frame.height}, but the first picture"
-                    f" is {first.width}×{first.height}"
-                )
-            converted = _convert(frame, stream.pix_fmt or "yuv420p")
+            frame = first if number == 0 else read_picture(picture)
+            _require_alike(picture, _look_of(frame), look)
+            converted = _convert(frame, look)
             converted.pts, converted.time_base = number, 1 / fps
             container.mux(stream.encode(converted))
         container.mux(stream.encode())
+
+
+def read_picture(path: Path) -> av.VideoFrame:
+    """A picture, upright, with the code values that it has in a film: planar YUV or RGB.
+
+    Raises:
+        UnreadableMediaError: it is none, or damaged.
+        UnusableMediaError: it is of a kind that is not taken, or film log.
+    """
+    kind = picture_kind(path)
+    if kind is None:
+        raise UnreadableMediaError(f"{one_line(path)}: is no picture, or is damaged from the start")
+    require_whole_picture(path, kind)
+    frame = _decode(path, kind.demuxer)
+    lit = in_film_light(frame, path, kind, side_data(frame, "ICC_PROFILE"))
+    plain = _plain(lit, deep=bit_depth(frame.format.name) > 8)
+    return _filtered(plain, _turning_upright(frame))
 
 
 def write_picture(frame: av.VideoFrame, path: Path, rotation: int = 0) -> None:
@@ -105,12 +183,40 @@ def write_picture(frame: av.VideoFrame, path: Path, rotation: int = 0) -> None:
     path.write_bytes(png.tobytes())
 
 
-def _read_picture(path: Path) -> av.VideoFrame:
-    with open_media(path, PICTURE_DEMUXERS) as container:
+def _decode(path: Path, demuxer: str) -> av.VideoFrame:
+    with open_media(path, (demuxer,)) as container:
+        stream = picture_stream(container)
         try:
-            return next(container.decode(video=0))
-        except (av.FFmpegError, StopIteration, IndexError):
-            raise UnreadableMediaError(f"{one_line(path)}: does not decode") from None
+            if stream is not None and stream.codec_context is not None:
+                return next(container.decode(stream))
+        except (av.FFmpegError, StopIteration):
+            pass
+    raise UnreadableMediaError(f"{one_line(path)}: does not decode")
+
+
+def _turning_upright(frame: av.VideoFrame) -> tuple[tuple[str, str], ...]:
+    """The filters that do so."""
+    raw = side_data(frame, "DISPLAYMATRIX")
+    if raw is None:
+        return ()
+    a, b, _, c, d = struct.unpack("=5i", raw[:20])
+    return _UPRIGHT.get((round(a / _ONE), round(b / _ONE), round(c / _ONE), round(d / _ONE)), ())
+
+
+def _filtered(frame: av.VideoFrame, filters: tuple[tuple[str, str], ...]) -> av.VideoFrame:
+    if not filters:
+        return frame
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width,
+        height=frame.height,
+        format=frame.format,
+        time_base=frame.time_base or Fraction(1, 25),
+    )
+    nodes = [source, *(graph.add(name, args) for name, args in filters), graph.add("buffersink")]
+    graph.link_nodes(*nodes).configure()
+    graph.push(frame)
+    return cast(av.VideoFrame, graph.pull())
 
 
 def _is_yuv(frame: av.VideoFrame) -> bool:
@@ -118,34 +224,63 @@ def _is_yuv(frame: av.VideoFrame) -> bool:
     return not described.is_rgb and not described.has_palette and len(described.components) >= 3
 
 
-def _describe(stream: VideoStream, first: av.VideoFrame, fps: Fraction) -> None:
-    """Size, format and colours of the intermediate, after the first picture."""
-    context = stream.codec_context
-    context.width, context.height, context.time_base = first.width, first.height, 1 / fps
-    context.pix_fmt = _intermediate_format(first)
-    if _is_yuv(first):
-        planar = to_planar(first)
-        context.color_range, context.colorspace = planar.color_range, planar.colorspace
-        context.color_primaries, context.color_trc = planar.color_primaries, planar.color_trc
-        return
-    context.color_range, context.colorspace = int(ColorRange.MPEG), _BT709
-    context.color_primaries = context.color_trc = _BT709
-
-
-def _intermediate_format(first: av.VideoFrame) -> str:
-    planar = planar_format(first.format.name)
-    family = planar[: len("yuv420p")] if _is_yuv(first) else "yuv420p"
-    if first.width % 2 or first.height % 2:
-        family = "yuv444p"
-    return f"{family}10le" if bit_depth(planar) > 8 else family
-
-
-def _convert(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
+def _plain(frame: av.VideoFrame, *, deep: bool) -> av.VideoFrame:
+    """Planar YUV of YUV, packed RGB of all else: formats that can be turned; without alpha."""
     if _is_yuv(frame):
-        planar = to_planar(frame)
-        return planar if planar.format.name == pix_fmt else planar.reformat(format=pix_fmt)
+        return to_planar(frame)
+    plain = frame.reformat(format="rgb48le" if deep else "rgb24", dst_color_range=ColorRange.JPEG)
+    plain.color_trc, plain.color_primaries = frame.color_trc, frame.color_primaries
+    return plain
+
+
+def _look_of(frame: av.VideoFrame) -> _Look:
+    """What becomes of a picture that :func:`read_picture` has read."""
+    deep = bit_depth(frame.format.name) > 8
+    size = (frame.width, frame.height)
+    is_whole = not (frame.width % 2 or frame.height % 2)
+    if _is_yuv(frame):
+        family = planar_format(frame.format.name)[: len("yuv420p")] if is_whole else "yuv444p"
+        tags = (frame.color_range, frame.colorspace, frame.color_primaries, frame.color_trc)
+    else:
+        family = "yuv420p" if is_whole else "yuv444p"
+        tags = (int(ColorRange.MPEG), _BT709, _BT709, _BT709)
+        if frame.color_trc in HDR_TRANSFERS:
+            tags = (int(ColorRange.MPEG), _BT2020, _BT2020, frame.color_trc)
+    return _Look(*size, f"{family}10le" if deep else family, *tags)
+
+
+def _require_alike(path: Path, look: _Look, first: _Look) -> None:
+    if (look.width, look.height) != (first.width, first.height):
+        raise UnusableMediaError(
+            f"{one_line(path)}: is {look.width}×{look.height}, but the first picture is"
+            f" {first.width}×{first.height}"
+        )
+    if look.color_trc != first.color_trc and {look.color_trc, first.color_trc} & {*HDR_TRANSFERS}:
+        raise UnusableMediaError(
+            f"{one_line(path)}: has another transfer (PQ, HLG or neither) than the first picture"
+        )
+
+
+def _describe(stream: VideoStream, look: _Look, fps: Fraction) -> None:
+    context = stream.codec_context
+    context.width, context.height, context.time_base = look.width, look.height, 1 / fps
+    context.pix_fmt = look.pix_fmt
+    context.color_range, context.colorspace = look.color_range, look.colorspace
+    context.color_primaries, context.color_trc = look.color_primaries, look.color_trc
+
+
+def _convert(frame: av.VideoFrame, look: _Look) -> av.VideoFrame:
+    if _look_of(frame) == look and frame.format.name == look.pix_fmt:
+        return frame
+    span = int(frame.color_range or ColorRange.MPEG) if _is_yuv(frame) else int(ColorRange.JPEG)
+    wanted = look.color_range or int(ColorRange.MPEG)
+    is_alike = _is_yuv(frame) and (span, frame.colorspace) == (wanted, look.colorspace)
     converted = frame.reformat(
-        format=pix_fmt, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        format=look.pix_fmt,
+        dst_colorspace=None if is_alike else _SWSCALE_MATRICES.get(look.colorspace, _BT601),
+        src_color_range=span,
+        dst_color_range=wanted,
     )
-    converted.colorspace, converted.color_range = _BT709, int(ColorRange.MPEG)
+    converted.colorspace, converted.color_range = look.colorspace, look.color_range
+    converted.color_primaries, converted.color_trc = look.color_primaries, look.color_trc
     return converted

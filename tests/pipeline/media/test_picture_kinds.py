@@ -1,0 +1,216 @@
+"""What kind of picture a file is: by its first bytes, whatever its name; and what is refused."""
+
+import struct
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from pipeline.errors import UnreadableMediaError, UnusableMediaError
+from pipeline.media.frames import decode_source
+from pipeline.media.picture_kinds import picture_kind
+from pipeline.media.pictures import images_to_source, is_pictures, read_picture
+from pipeline.media.probe import probe
+
+#: Far above the two kilobytes of which FFmpeg guesses a format.
+FACE = Image.fromarray(skimage.data.astronaut()).resize((256, 192))
+
+
+def mean_of(path: Path) -> np.ndarray:
+    rgb: np.ndarray = read_picture(path).to_ndarray(format="rgb24").mean((0, 1))
+    return rgb
+
+
+def jpeg(tmp_path: Path, name: str = "a.jpg", **options: object) -> bytes:
+    path = tmp_path / name
+    FACE.save(path, "JPEG", quality=90, **options)
+    return path.read_bytes()
+
+
+def with_segment(data: bytes, marker: int, payload: bytes) -> bytes:
+    """The JPEG with another segment in front of all others."""
+    return data[:2] + struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload + data[2:]
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "a.JPG", "a.jpeg", "a.png", "shot%03d.jpg", "a", "a.mp4"]
+)
+def test_a_jpeg_is_one_by_whatever_name(tmp_path: Path, name: str) -> None:
+    assert len(jpeg(tmp_path, name)) > 8000
+    assert is_pictures(tmp_path / name)
+    images_to_source(tmp_path / name, Fraction(25), tmp_path / "out.mov")
+    assert len(list(decode_source(tmp_path / "out.mov"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("marker", "payload"),
+    [
+        (0xFE, b"a comment"),
+        (0xEE, b"Adobe\0\x64\0\0\0\0\1"),
+        (0xE1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>"),
+        (0xED, b"Photoshop 3.0\0"),
+        (0xEB, bytes(5000)),
+        (0xE1, b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"),
+    ],
+)
+def test_whatever_marker_comes_first(tmp_path: Path, marker: int, payload: bytes) -> None:
+    (tmp_path / "a.jpg").write_bytes(with_segment(jpeg(tmp_path), marker, payload))
+    assert is_pictures(tmp_path / "a.jpg")
+    assert np.abs(mean_of(tmp_path / "a.jpg") - np.array(FACE).mean((0, 1))).max() < 2
+
+
+def test_what_follows_a_jpeg_is_no_film(tmp_path: Path) -> None:
+    data = jpeg(tmp_path)
+    (tmp_path / "padded.jpg").write_bytes(data + bytes(4000))
+    (tmp_path / "motion.jpg").write_bytes(data + b"\0\0\0\x18ftypmp42" + bytes(3000))
+    FACE.save(tmp_path / "mpo.jpg", "MPO", save_all=True, append_images=[FACE.rotate(90)])
+    small = tmp_path / "gain.jpg"
+    FACE.resize((64, 48)).save(small, "JPEG")
+    small.write_bytes(data + small.read_bytes())
+    for name in ("padded", "motion", "mpo", "gain"):
+        assert is_pictures(tmp_path / f"{name}.jpg")
+        assert read_picture(tmp_path / f"{name}.jpg").width == 256
+
+
+@pytest.mark.parametrize("name", ["a.mjpeg", "a.jpg", "a.mjpg"])
+def test_motion_jpeg_is_a_film_by_whatever_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(jpeg(tmp_path) * 5)
+    assert not is_pictures(tmp_path / name)
+    info = probe(tmp_path / name)
+    assert info.video is not None
+    assert info.video.codec == "mjpeg"
+    assert len(list(decode_source(tmp_path / name))) == 5
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.gif", "GIF"), ("a.png", "PNG")])
+def test_what_moves_is_a_film_and_what_stands_a_picture(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    still, moving = tmp_path / name, tmp_path / f"b{name}"
+    FACE.save(still)
+    FACE.save(moving, save_all=True, append_images=[FACE.rotate(5), FACE.rotate(9)], duration=40)
+    found = picture_kind(still)
+    assert found is not None
+    assert found.name == kind
+    assert is_pictures(still)
+    assert not is_pictures(moving)
+    assert len(list(decode_source(moving))) == 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "options"),
+    [
+        ("L", "gray.jpg", {}),
+        ("CMYK", "cmyk.jpg", {}),
+        ("RGB", "progressive.jpg", {"progressive": True}),
+        ("RGB", "rgb.jpg", {"keep_rgb": True}),
+        ("RGB", "full.jpg", {"subsampling": 0}),
+        ("P", "palette.png", {}),
+        ("LA", "gray_alpha.png", {}),
+        ("1", "bits.png", {}),
+        ("RGBA", "alpha.webp", {"lossless": True}),
+        ("RGB", "lossy.webp", {}),
+        ("RGB", "a.bmp", {}),
+        ("RGB", "lzw.tif", {"compression": "tiff_lzw"}),
+        ("CMYK", "cmyk.tif", {}),
+        ("RGB", "pages.tif", {"save_all": True, "append_images": [FACE.rotate(90)]}),
+        ("RGB", "a.jp2", {}),
+        ("RGB", "a.avif", {}),
+        ("RGB", "a.ppm", {}),
+        ("RGB", "a.sgi", {}),
+        ("P", "a.gif", {}),
+    ],
+)
+def test_a_still_is_read_rightly(
+    tmp_path: Path, mode: str, name: str, options: dict[str, object]
+) -> None:
+    picture = FACE.convert(mode)
+    picture.save(tmp_path / name, **options)
+    path = (tmp_path / name).rename(tmp_path / "named.wrongly")
+    assert is_pictures(path)
+    shown = np.array(picture.convert("RGB")).mean((0, 1))
+    assert np.abs(mean_of(path) - shown).max() < 3
+    images_to_source(path, Fraction(25), tmp_path / "out.mov")
+    film = next(decode_source(tmp_path / "out.mov")).to_ndarray(format="rgb24").mean((0, 1))
+    assert np.abs(film - shown).max() < 4
+
+
+@pytest.mark.parametrize("suffix", ["dpx", "exr", "hdr", "pfm", "qoi", "ras", "pam", "pgm"])
+def test_ffmpegs_own_stills_are_read(tmp_path: Path, ffmpeg: str, suffix: str) -> None:
+    FACE.save(tmp_path / "a.png")
+    path = tmp_path / f"b.{suffix}"
+    subprocess.run([ffmpeg, "-v", "error", "-i", tmp_path / "a.png", path], check=True)
+    assert is_pictures(path)
+    assert read_picture(path).width == 256
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp", "a.bmp", "a.avif", "a.jp2"])
+def test_a_half_copied_picture_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    FACE.save(tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    for share in (0.5, 0.9, 0.999):
+        (tmp_path / name).write_bytes(data[: int(len(data) * share)])
+        with pytest.raises(UnreadableMediaError, match=name):
+            read_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("a.exr", []), ("a.exr", ["-compression", "zip16"]), ("a.qoi", []), ("a.ras", [])],
+)
+def test_what_ffmpeg_decodes_by_half_is_refused_too(
+    tmp_path: Path, ffmpeg: str, name: str, options: list[str]
+) -> None:
+    FACE.save(tmp_path / "a.png")
+    argv = [ffmpeg, "-v", "error", "-i", tmp_path / "a.png", *options, tmp_path / name]
+    subprocess.run(argv, check=True)
+    data = (tmp_path / name).read_bytes()
+    read_picture(tmp_path / name)
+    for share in (0.02, 0.5, 0.9, 0.999):
+        (tmp_path / name).write_bytes(data[: int(len(data) * share)])
+        with pytest.raises(UnreadableMediaError, match="cut short"):
+            read_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        (b"\xff\x0a" + bytes(100), "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(100), "JPEG XL"),
+        (b"\x80\x2a\x5f\xd7" + bytes(2000), "Cineon"),
+        (b"II+\0\x08\0\0\0" + bytes(100), "BigTIFF"),
+        (
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\1\0meta\0\0\0\0"
+            b"\0\0\0\x15infe\x02\0\0\0\0\x31\0\0grid\0",
+            "tiles",
+        ),
+    ],
+)
+def test_what_no_decoder_reads_rightly_is_refused_as_what_it_is(
+    tmp_path: Path, first: bytes, words: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(first)
+    with pytest.raises(UnusableMediaError, match=f"{words}.*save it as PNG"):
+        is_pictures(tmp_path / "a.png")
+
+
+def test_tiffs_that_decoders_get_wrong_are_refused(tmp_path: Path) -> None:
+    FACE.save(tmp_path / "a.tif", compression="jpeg")
+    with pytest.raises(UnusableMediaError, match="TIFF with JPEG in it"):
+        is_pictures(tmp_path / "a.tif")
+    FACE.save(tmp_path / "a.dng", "TIFF", tiffinfo={50706: 1})
+    with pytest.raises(UnusableMediaError, match="camera's raw picture"):
+        is_pictures(tmp_path / "a.dng")
+    FACE.save(tmp_path / "a.nef", "TIFF", tiffinfo={254: 1})
+    with pytest.raises(UnusableMediaError, match="camera's raw picture"):
+        is_pictures(tmp_path / "a.nef")
+
+
+def test_a_webp_that_moves_is_refused(tmp_path: Path) -> None:
+    FACE.save(tmp_path / "a.webp", save_all=True, append_images=[FACE.rotate(9)])
+    with pytest.raises(UnusableMediaError, match="WebP that moves"):
+        is_pictures(tmp_path / "a.webp")
