@@ -245,11 +245,6 @@ def _why_unopened(path: Path, error: Exception) -> str:
     for kind, why in _WHY_UNOPENED.items():
         if isinstance(error, kind):
             return why
-=======
-        return "is not a media file, or is damaged from the start"
-    if isinstance(error, av.ArgumentError):
-        return "is of no kind that is accepted, is damaged from the start, or lists other files"
->>>>>>> 554683e (wip stills)
     return f"cannot be opened: {getattr(error, 'strerror', None) or error}"
 
 
@@ -258,6 +253,7 @@ _WHY_UNOPENED: dict[type[Exception], str] = {
     av.ExitError: f"did not open within {OPEN_TIMEOUT:.0f} s",
     av.EOFError: "is cut short: it ends before its first packet; copy it again",
     av.InvalidDataError: "is not a media file, or is damaged from the start",
-    av.ArgumentError: "is of a kind that is not accepted"
-    " (a playlist, or another format of that sort)",
+    # FFmpeg took it for a format that is not on the list, and may have been wrong.
+    av.ArgumentError: "is of a kind that is not accepted (a list of other files is none), or is"
+    " damaged from the start",
 }

@@ -1,7 +1,6 @@
 """What kind of picture a file is: by its first bytes, whatever its name; and what is refused."""
 
 import struct
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from pipeline.media.frames import decode_source
 from pipeline.media.picture_kinds import picture_kind
 from pipeline.media.pictures import images_to_source, is_pictures, read_picture
 from pipeline.media.probe import probe
+from pipeline.running.commands import run
 
 #: Far above the two kilobytes of which FFmpeg guesses a format.
 FACE = Image.fromarray(skimage.data.astronaut()).resize((256, 192))
@@ -143,7 +143,7 @@ def test_a_still_is_read_rightly(
 def test_ffmpegs_own_stills_are_read(tmp_path: Path, ffmpeg: str, suffix: str) -> None:
     FACE.save(tmp_path / "a.png")
     path = tmp_path / f"b.{suffix}"
-    subprocess.run([ffmpeg, "-v", "error", "-i", tmp_path / "a.png", path], check=True)
+    run([ffmpeg, "-v", "error", "-i", str(tmp_path / "a.png"), str(path)], timeout=60)
     assert is_pictures(path)
     assert read_picture(path).width == 256
 
@@ -166,8 +166,8 @@ def test_what_ffmpeg_decodes_by_half_is_refused_too(
     tmp_path: Path, ffmpeg: str, name: str, options: list[str]
 ) -> None:
     FACE.save(tmp_path / "a.png")
-    argv = [ffmpeg, "-v", "error", "-i", tmp_path / "a.png", *options, tmp_path / name]
-    subprocess.run(argv, check=True)
+    files = (str(tmp_path / "a.png"), str(tmp_path / name))
+    run([ffmpeg, "-v", "error", "-i", files[0], *options, files[1]], timeout=60)
     data = (tmp_path / name).read_bytes()
     read_picture(tmp_path / name)
     for share in (0.02, 0.5, 0.9, 0.999):

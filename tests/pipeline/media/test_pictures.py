@@ -7,16 +7,29 @@ import av
 import cv2
 import numpy as np
 import pytest
+import skimage.data
+from PIL import Image, ImageOps
 
 from pipeline.errors import UnreadableMediaError, UnusableMediaError
 from pipeline.media.frames import decode_source, plane_arrays
-from pipeline.media.pictures import images_to_source, is_pictures, write_picture
+from pipeline.media.pictures import (
+    images_to_source,
+    is_pictures,
+    list_pictures,
+    read_picture,
+    write_picture,
+)
 from pipeline.media.probe import probe
 
 
 def picture(width: int = 64, height: int = 48, shade: int = 0) -> np.ndarray:
     across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     return np.dstack([across, down, np.full_like(across, shade)]).astype(np.uint8)
+
+
+def face(width: int = 160, height: int = 96) -> Image.Image:
+    """Nothing in it is symmetrical."""
+    return Image.fromarray(skimage.data.astronaut()).resize((width, height))
 
 
 def frame_of(path: Path) -> av.VideoFrame:
@@ -93,3 +106,121 @@ def test_what_is_no_picture_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UnusableMediaError, match="holds no pictures"):
         images_to_source(tmp_path / "empty", Fraction(25), tmp_path / "out.mov")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "avif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_come_upright(tmp_path: Path, suffix: str, orientation: int) -> None:
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if suffix == "tif":
+        face().save(path, tiffinfo={0x0112: orientation})
+    else:
+        face().save(path, exif=exif, quality=95)
+    with Image.open(path) as opened:
+        shown = np.array(ImageOps.exif_transpose(opened).convert("RGB"), float)
+    images_to_source(path, Fraction(25), tmp_path / "out.mov")
+    info = probe(tmp_path / "out.mov")
+    assert info.video is not None
+    assert info.video.rotation == 0
+    film = frame_of(tmp_path / "out.mov").to_ndarray(format="rgb24").astype(float)
+    assert film.shape == shown.shape
+    assert np.abs(film - shown).mean() < 4
+    for other in (shown[::-1], shown[:, ::-1], shown[::-1, ::-1]):
+        assert np.abs(film - other).mean() > 20
+
+
+def test_turned_jpegs_keep_their_samples(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    face().save(tmp_path / "a.jpg")
+    exif[0x0112] = 6
+    face().save(tmp_path / "b.jpg", exif=exif)
+    straight, turned = (plane_arrays(read_picture(tmp_path / n)) for n in ("a.jpg", "b.jpg"))
+    for before, after in zip(straight, turned, strict=True):
+        assert np.array_equal(np.rot90(before, -1), after)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_chroma_of_any_subsampling_is_turned(tmp_path: Path, subsampling: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    face().save(tmp_path / "a.jpg", exif=exif, quality=95, subsampling=subsampling)
+    images_to_source(tmp_path / "a.jpg", Fraction(25), tmp_path / "out.mov")
+    film = frame_of(tmp_path / "out.mov").to_ndarray(format="rgb24").astype(float)
+    assert np.abs(film - np.rot90(np.array(face(), float))).mean() < 4
+
+
+def test_frames_of_one_folder_may_lie_differently(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    upright = face()
+    for number, orientation in enumerate((1, 6, 3, 8)):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        lying = {1: 0, 6: 90, 3: 180, 8: 270}[orientation]
+        upright.rotate(lying, expand=True).save(folder / f"{number}.jpg", exif=exif, quality=95)
+    images_to_source(folder, Fraction(25), tmp_path / "out.mov")
+    for frame in decode_source(tmp_path / "out.mov"):
+        film = frame.to_ndarray(format="rgb24").astype(float)
+        assert np.abs(film - np.array(upright, float)).mean() < 4
+
+
+def test_hidden_files_and_folders_are_left_alone(tmp_path: Path) -> None:
+    for number in (1, 2):
+        face().save(tmp_path / f"f_{number:04d}.PNG")
+        (tmp_path / f"._f_{number:04d}.PNG").write_bytes(
+            b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(4000)
+        )
+    (tmp_path / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (tmp_path / ".f_0003.PNG.Xy12").write_bytes(b"half")
+    (tmp_path / ".hidden.png").write_bytes(b"half")
+    (tmp_path / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (tmp_path / "sound.wav").write_bytes(b"RIFF")
+    (tmp_path / "README.txt").write_text("frames")
+    (tmp_path / "older.png").mkdir()
+    (tmp_path / "proxies").mkdir()
+    face().save(tmp_path / "proxies" / "f_0003.png")
+    assert [path.name for path in list_pictures(tmp_path)] == ["f_0001.PNG", "f_0002.PNG"]
+
+
+def test_frames_may_be_links_and_a_broken_one_is_told(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "frames", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    for number in (1, 2):
+        face().save(elsewhere / f"{number}.png")
+        (folder / f"{number}.png").symlink_to(elsewhere / f"{number}.png")
+    images_to_source(folder, Fraction(25), tmp_path / "out.mov")
+    assert len(list(decode_source(tmp_path / "out.mov"))) == 2
+    (elsewhere / "2.png").unlink()
+    with pytest.raises(UnreadableMediaError, match=r"2\.png: no such file"):
+        images_to_source(folder, Fraction(25), tmp_path / "out.mov")
+
+
+@pytest.mark.parametrize(("size", "words"), [(0, "is empty"), (3000, "3.png: ")])
+def test_a_frame_that_is_not_all_there_is_told(tmp_path: Path, size: int, words: str) -> None:
+    for number in (1, 2, 3):
+        face().save(tmp_path / f"{number}.png")
+    (tmp_path / "3.png").write_bytes((tmp_path / "3.png").read_bytes()[:size])
+    with pytest.raises(UnreadableMediaError, match=words):
+        images_to_source(tmp_path, Fraction(25), tmp_path / "out.mov")
+
+
+def test_frames_of_several_formats_look_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    face().save(folder / "1.jpg", quality=95)
+    face().save(folder / "2.png")
+    cv2.imwrite(str(folder / "3.png"), np.array(face(), np.uint16)[:, :, ::-1] * 257)
+    face().save(folder / "4.tif")
+    face().save(folder / "5.jpg", quality=95, subsampling=0)
+    face().save(folder / "6.webp", quality=95)
+    images_to_source(folder, Fraction(25), tmp_path / "out.mov")
+    shown = [
+        f.to_ndarray(format="rgb24").astype(float) for f in decode_source(tmp_path / "out.mov")
+    ]
+    assert len(shown) == 6
+    for film in shown:
+        assert np.abs(film - np.array(face(), float)).mean() < 4
+        assert np.abs(film.mean((0, 1)) - np.array(face(), float).mean((0, 1))).max() < 2
