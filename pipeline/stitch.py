@@ -10,16 +10,17 @@ places to each other.
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ToolError
 from pipeline.media.info import MediaInfo
-from pipeline.options import KeepAudio
+from pipeline.options import KeepAudio, SyncMode
 from pipeline.output.containers import KeptStream, container_of, plan_output
 from pipeline.output.interleave import Part, interleave, is_empty
 from pipeline.output.join import Timing, join_segments
-from pipeline.output.mux import Mux
+from pipeline.output.mux import Mux, write_chapters
 from pipeline.output.publish import check_output, publishing
 from pipeline.output.verify import Expected, priming, verify_output
 from pipeline.running.commands import run
@@ -45,6 +46,8 @@ def stitch(
     keep_audio: KeepAudio = "all",
     language: str | None = None,
     title: str = DUBBED_TITLE,
+    moved_by: SyncMode | None = None,
+    stretch: Fraction = Fraction(1),
 ) -> dict[str, Any]:
     """Join, interleave, mux, verify, and only then give the output its name.
 
@@ -57,6 +60,8 @@ def stitch(
         work_dir: a folder with room for twice the output.
         keep_audio: whether the source's own sound follows the dubbed track.
         language, title: tags of the dubbed track.
+        moved_by: the sync mode, where it shows the frames at other times than the film does.
+        stretch: how much longer the output is than the film, where all of it is moved alike.
 
     Returns:
         Facts for the report; see :func:`pipeline.output.verify.verify_output`.
@@ -66,12 +71,16 @@ def stitch(
         StorageFullError, ToolError.
         InternalError: segments do not fit together, or the output is not what was ordered.
     """
-    mux = Mux(info, plan_output(info, output, keep_audio), timing, language, title)
+    plan = plan_output(info, output, keep_audio, moved_by)
+    mux = Mux(info, plan, timing, language, title)
     with tempfile.TemporaryDirectory(dir=work_dir) as folder:
         gathered = Path(folder, "gathered")
         mux = _gather(segments, dialogue, mux, gathered)
         with publishing(output) as temporary:
-            _run(mux.argv(gathered, temporary), gathered, info.path)
+            chapters = Path(folder, "chapters") if stretch != 1 else None
+            if chapters is not None:
+                write_chapters(info, timing.start_seconds, stretch, chapters)
+            _run(mux.argv(gathered, temporary, chapters), gathered, info.path)
             expected = Expected(timing, mux.plan, language, priming(dialogue))
             return verify_output(temporary, expected)
 

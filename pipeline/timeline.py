@@ -29,13 +29,18 @@ class Timeline:
     """The frames of the output, n of them.
 
     ``pts`` and ``end`` count in ``time_base``, the source's; the first pts is the source's own.
-    ``duration`` is seconds, from the first frame's start to the last one's end.
+    ``duration`` is seconds, from the first frame's start to the last one's end. ``keeps_time``
+    says that each frame is shown when it is in the film, which may be trimmed or have its last
+    frame held; else the film's other tracks do not belong to the picture any more. ``stretch`` is
+    how many times as long everything takes.
     """
 
     source_index: NDArray[np.int32]  # (n,) which source frame
     pts: NDArray[np.int64]  # (n,) strictly ascending
     end: int
     time_base: Fraction
+    keeps_time: bool = True
+    stretch: Fraction = Fraction(1)
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -95,7 +100,11 @@ def _repeated(plan: SourcePlan, seconds: Fraction, *, back_and_forth: bool) -> T
     first = int(plan.pts[0])
     starts = np.concatenate([[0], ends[: count - 1]])
     return Timeline(
-        np.resize(cycle, count), first + starts, first + int(ends[count - 1]), plan.time_base
+        np.resize(cycle, count),
+        first + starts,
+        first + int(ends[count - 1]),
+        plan.time_base,
+        keeps_time=count <= len(plan),
     )
 
 
@@ -125,7 +134,14 @@ def _remapped(plan: SourcePlan, film: Fraction, seconds: Fraction) -> Timeline:
         is_before = wanted - starts[before] <= starts[after] - wanted
         nearest = np.where(is_before, before, after).astype(np.int32)
     first = int(plan.pts[0])
-    return Timeline(nearest, first + grid[:-1], first + int(grid[-1]), plan.time_base)
+    return Timeline(
+        nearest,
+        first + grid[:-1],
+        first + int(grid[-1]),
+        plan.time_base,
+        keeps_time=False,
+        stretch=seconds / film,
+    )
 
 
 def _grid(plan: SourcePlan, seconds: Fraction) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from typing import Literal
 from pipeline.errors import OutputError
 from pipeline.media.info import AudioInfo, MediaInfo, StreamInfo
 from pipeline.media.opening import one_line
-from pipeline.options import KeepAudio
+from pipeline.options import KeepAudio, SyncMode
 
 Container = Literal["mp4", "mov", "matroska"]
 
@@ -169,11 +169,23 @@ def container_of(output: Path) -> Container:
         raise OutputError(f"{one_line(output)}: the name must end in one of {known}") from None
 
 
-def plan_output(info: MediaInfo, output: Path, keep_audio: KeepAudio = "all") -> OutputPlan:
+def plan_output(
+    info: MediaInfo,
+    output: Path,
+    keep_audio: KeepAudio = "all",
+    moved_by: SyncMode | None = None,
+) -> OutputPlan:
     """Decide, before any work, what goes into the output.
 
     Timecode tracks and the text track of MP4 chapters are not copied: the muxer writes new ones
     from the timecode and the chapters.
+
+    Args:
+        info: the source, probed.
+        output: its extension is the container.
+        keep_audio: whether the source's own sound goes in.
+        moved_by: the sync mode, where it shows the frames at other times than the film does; then
+            only files within the file go in.
 
     Raises:
         OutputError: the extension is unknown.
@@ -187,6 +199,9 @@ def plan_output(info: MediaInfo, output: Path, keep_audio: KeepAudio = "all") ->
             left_out.append(LeftOut(stream, "original sound is not wanted"))
         elif codec is None:
             left_out.append(_leave_out(stream, container, info))
+        elif moved_by is not None and not KeptStream(stream).is_file:
+            reason = f"the sync mode {moved_by} moves the picture in time"
+            left_out.append(LeftOut(stream, reason, "choose the sync mode silence"))
         else:
             kept.append(KeptStream(stream, codec))
     return OutputPlan(container, tuple(kept), tuple(left_out))

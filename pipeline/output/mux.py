@@ -1,5 +1,6 @@
 """The streams, in order of time, and all the source says of them, become the output."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -68,15 +69,21 @@ class Mux:
             options += ["-write_btrt", "0"]
         return [*options, *self._container(path)]
 
-    def argv(self, gathered: Path, out: Path) -> list[str]:
-        """All streams of ``gathered`` and the source's files within files, tagged."""
+    def argv(self, gathered: Path, out: Path, chapters: Path | None = None) -> list[str]:
+        """All streams of ``gathered`` and the source's files within files, tagged.
+
+        ``chapters`` take the place of the source's own; see :func:`write_chapters`.
+        """
         argv = [*_ffmpeg(), *_hdr_options(self.info.video), *_input(gathered), *self._source()]
+        if chapters is not None:
+            argv += ["-f", "ffmetadata", "-i", f"file:{chapters.absolute()}"]
         argv += ["-map", "0:0", "-map", "0:1"]
         following = 2
         for kept in self.plan.kept:
             argv += ["-map", f"1:{kept.stream.index}" if kept.is_file else f"0:{following}"]
             following += not kept.is_file
-        argv += ["-map_metadata", "1", "-map_chapters", "1", "-c", "copy"]
+        argv += ["-map_metadata", "1", "-map_chapters", "1" if chapters is None else "2"]
+        argv += ["-c", "copy"]
         argv += _picture_options(self.info) + _dialogue_options(self.language, self.title)
         argv += (
             _kept_options(self.plan)
@@ -118,6 +125,21 @@ class Mux:
         if self.plan.container != "matroska":
             options += ["-movie_timescale", str(MOVIE_TIMESCALE)]
         return [*options, "-f", self.plan.container, f"file:{out.absolute()}"]
+
+
+def write_chapters(info: MediaInfo, first: Fraction, stretch: Fraction, out: Path) -> None:
+    """The source's chapters for ffmpeg, moved as the picture is, which starts at ``first`` s."""
+
+    def place(seconds: Fraction) -> int:
+        return round((first + (seconds - first) * stretch - info.start) * 10**6)
+
+    lines = [";FFMETADATA1"]
+    for chapter in info.chapters:
+        lines += ["[CHAPTER]", "TIMEBASE=1/1000000"]
+        lines += [f"START={place(chapter.start)}", f"END={place(chapter.end)}"]
+        title = re.sub(r"([=;#\\\n])", r"\\\1", chapter.title or "")
+        lines += [f"title={title}"] if title else []
+    out.write_text("\n".join(lines) + "\n")
 
 
 def _ffmpeg() -> list[str]:

@@ -108,6 +108,8 @@ def stitch(
             folder,
             keep_audio=options.keep_audio,
             language=options.language,
+            moved_by=None if task.timeline.keeps_time else options.sync_mode,
+            stretch=task.timeline.stretch,
         )
         if preview is not None:
             parts = [

@@ -176,3 +176,29 @@ def test_two_hours_do_not_drift() -> None:
     assert len(timeline) == -(-7200 * 24000 // 1001)
     exact = np.arange(len(timeline)) * 1001 / 24
     assert np.abs(timeline.pts - exact).max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("mode", "seconds", "keeps_time"),
+    [
+        ("cut_off", 1, True),
+        ("cut_off", 9, True),
+        ("silence", 1, True),
+        ("silence", 9, True),
+        ("loop", 1, True),
+        ("loop", 3, True),
+        ("loop", 9, False),
+        ("bounce", 1, True),
+        ("bounce", 9, False),
+        ("remap", 1, False),
+        ("remap", 3, True),
+        ("remap", 9, False),
+    ],
+)
+def test_the_films_other_tracks_belong_to_a_picture_that_keeps_its_time(
+    mode: SyncMode, seconds: int, keeps_time: bool
+) -> None:
+    plan = plan_of([960] * 75, rate=Fraction(25))
+    timeline = build_timeline(plan, Fraction(seconds), mode)
+    assert timeline.keeps_time is keeps_time
+    assert timeline.stretch == (Fraction(seconds, 3) if mode == "remap" else 1)

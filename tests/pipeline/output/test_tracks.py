@@ -2,6 +2,7 @@
 
 import io
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -42,6 +43,38 @@ def test_a_track_that_does_not_decode_costs_itself_alone(ffmpeg: str, tmp_path: 
         (1, "ffmpeg fails on it")
     ]
     assert [audio.codec for audio in probe(tmp_path / "out.mov").audio] == ["aac", "aac"]
+
+
+@pytest.fixture
+def chaptered(ffmpeg: str, tmp_path: Path) -> Path:
+    """Picture from 0.2 s, sound from 0 s, text, a cover, and a second chapter at 0.7 s."""
+    text, chapters = tmp_path / "text.srt", tmp_path / "chapters"
+    text.write_text("1\n00:00:00,300 --> 00:00:00,800\nHello\n")
+    parts = (f"[CHAPTER]\nTIMEBASE=1/10\nSTART={a}\nEND={b}\ntitle={t}" for a, b, t in CHAPTERS)
+    chapters.write_text("\n".join((";FFMETADATA1", *parts)))
+    argv = ["-i", str(text), "-i", str(chapters), "-map", "0", "-map", "1", "-map", "2"]
+    argv += ["-filter:v", "setpts=PTS+0.2/TB", "-map_chapters", "3", "-c:a", "aac"]
+    return make_film(ffmpeg, tmp_path / "film.mkv", *argv)
+
+
+#: Tenths of seconds, and titles with what ffmpeg's own file of chapters escapes.
+CHAPTERS = ((0, 7, "One"), (7, 12, r"T\=w\;o"))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_tracks_that_do_not_move_with_the_picture_are_left_out(
+    ffmpeg: str, tmp_path: Path, chaptered: Path, ending: str
+) -> None:
+    output = tmp_path / f"out.{ending}"
+    facts = dub_film(ffmpeg, chaptered, output, moved_by="remap", stretch=Fraction(3, 2))
+    told = [(left["kind"], left["reason"], left["way_out"]) for left in facts["left_out"]]
+    reason = "the sync mode remap moves the picture in time", "choose the sync mode silence"
+    assert told == [("audio", *reason), ("subtitle", *reason)]
+    info = probe(output)
+    assert len(info.audio) == 1
+    # 0.7 s is half a second after the first frame, so it is three quarters after it now.
+    found = [(round(float(c.start), 2), c.title) for c in info.chapters]
+    assert found == [(0, "One"), (0.95, "T=w;o")]
 
 
 @pytest.fixture(scope="module")
