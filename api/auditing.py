@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from api.repeating import claim
 from infra.db.audit_log import Actor, note_action
 from infra.db.projects import Caller
 
@@ -26,7 +25,7 @@ origin: Final[ContextVar[RequestOrigin | None]] = ContextVar("origin", default=N
 def note(
     session: Session, caller: Caller, action: str, object_id: object = None, **detail: Any
 ) -> None:
-    """Write down what the caller does; call it where it is done. It is done once, see repeating.
+    """Write down what the caller does; call it where it is done.
 
     Args:
         session: of the transaction that does it.
@@ -35,7 +34,6 @@ def note(
         object_id: which one; None for several.
         detail: JSON-able, and no secret.
     """
-    claim(session, caller.project_id)
     here = origin.get()
     actor = Actor(
         name=f"{caller.key_prefix}… {caller.key_name}",

@@ -1,10 +1,10 @@
 """Requests that are sent again: done once, and answered as before.
 
 Orders have a mechanism of their own, for a job or a batch keeps its key as long as it lives. Every
-other ``POST`` below ``/v2`` that carries an ``Idempotency-Key`` goes through here. Its key is taken
-in the transaction that does what is asked, where that is written into the audit log: either both
-are there after a crash, or neither. The answer is kept for a day when it goes out. What was refused
-is not kept; it is tried again.
+other ``POST`` below ``/v2`` that carries an ``Idempotency-Key`` goes through here, whatever its
+route does or forgets. Its key is taken in the first transaction of the request that changes
+anything, as its last part: either both are there after a crash, or neither. The answer is kept for
+a day when it goes out. What was refused is not kept; it is tried again.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from api.errors import RefusedError, answer
 from api.requests import IDEMPOTENCY_KEY
 from infra.db.kept_answers import claim_key, find_answer, keep_answer
 from infra.db.models import KeptAnswer
-from infra.db.session import Database
+from infra.db.session import Database, has_written
 from infra.errors import ServiceUnavailableError
 
 HEADER: Final = "idempotency-key"
@@ -59,6 +59,7 @@ class Repeatable:
         project_id: whose; None until that is known.
         is_known: whether it was found to have been sent before.
         is_claimed: whether this is the request that took the key.
+        is_done: whether all is done, and only the answer is left to keep.
         concealed: a field of the answer that is not kept.
     """
 
@@ -69,6 +70,7 @@ class Repeatable:
     project_id: UUID | None = None
     is_known: bool = False
     is_claimed: bool = False
+    is_done: bool = False
     concealed: str | None = None
 
     def refuse_known(self) -> None:
@@ -124,18 +126,20 @@ def conceal(field: str) -> None:
         request.concealed = field
 
 
-def claim(session: Session, project_id: UUID) -> None:
-    """Take the request's key, in the transaction that does what it asks.
+def claim_in(session: Session) -> None:
+    """Take the key of the request whose transaction this is, if it changes anything.
 
     Raises:
         RefusedError: another request has it, which nobody sees.
     """
     request = _here.get()
-    if request is None or request.digest is None or request.is_claimed:
+    if request is None or request.is_done or request.is_claimed:
         return
-    if _GOES_ON.fullmatch(request.path):
+    if request.digest is None or request.project_id is None or _GOES_ON.fullmatch(request.path):
         return
-    if not claim_key(session, project_id, request.key, request.digest):
+    if not has_written(session):
+        return
+    if not claim_key(session, request.project_id, request.key, request.digest):
         request.refuse_known()
     request.is_claimed = True
 
@@ -151,6 +155,7 @@ class Repeats:
             database: where answers are kept.
         """
         self._app, self._database = app, database
+        database.call_before_commit(claim_in)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -174,6 +179,7 @@ class Repeats:
         _here.set(request)
         held = _Held()
         await self._app(scope, receive, held.take)
+        request.is_done = True
         reply = await _reply(request, held)
         if reply is None:
             for message_out in held.messages:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -68,6 +68,15 @@ class Database:
         self._sessions = sessionmaker(self._engine, expire_on_commit=False)
         self._ring = ring
         self._ring_for_changes = ring_for_changes
+        self._before_commit: list[Callable[[Session], object]] = []
+
+    def call_before_commit(self, callback: Callable[[Session], object]) -> None:
+        """Call this at the end of every transaction that is about to commit, as its last part.
+
+        What it raises rolls the transaction back.
+        """
+        if callback not in self._before_commit:
+            self._before_commit.append(callback)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -82,6 +91,8 @@ class Database:
         try:
             with session.begin():
                 yield session
+                for callback in self._before_commit:
+                    callback(session)
         except DBAPIError as error:
             raise _translated(error) from error
         finally:
@@ -109,6 +120,13 @@ class Database:
 def after_commit(session: Session, callback: Callable[[], object]) -> None:
     """Call this once the transaction counts, before any bell; never if it is rolled back."""
     session.info.setdefault("after_commit", []).append(callback)
+
+
+def has_written(session: Session) -> bool:
+    """Whether the transaction changed anything so far, or locked it to do so."""
+    session.flush()
+    query = text("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+    return bool(session.scalar(query))
 
 
 def note_work(session: Session, queue: Queue) -> None:

@@ -9,8 +9,10 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from api import repeating
 from api.app import create_app
 from infra.db.session import Database
+from infra.errors import ServiceUnavailableError
 from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 from tests.api.addresses import addresses
@@ -159,6 +161,9 @@ def _prepared(admin: httpx.Client, world: World, path: str) -> str:
         world.ids["generation_id"] = world.job()
         if path.endswith("/resume"):
             admin.post(world.path(path).replace("resume", "pause")).raise_for_status()
+    elif path == "/v2/views":
+        for view in admin.get(path).json():
+            admin.delete(f"{path}/{view['id']}")
     return world.path(path)
 
 
@@ -166,3 +171,63 @@ def _effects(world: World) -> int:
     """What was written into the log that tells of everything that is done."""
     query = "SELECT id FROM audit_log WHERE project_id = :project"
     return len(world.hands.rows(query, project=world.project))
+
+
+@pytest.fixture
+def nobody_audits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every route forgets to write into the audit log."""
+    monkeypatch.setattr("api.auditing.note_action", lambda *_: None)
+
+
+@pytest.fixture
+def answers_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process dies when all is done, before the answer is kept."""
+
+    def die(*_: Any) -> bool:
+        raise ServiceUnavailableError("the process died")
+
+    monkeypatch.setattr(repeating.Repeatable, "keep", die)
+    monkeypatch.setattr(repeating, "_WAIT_SECONDS", 0.0)  # nothing is under way
+
+
+#: Done in several transactions; sent again after a crash they go on, and do nothing twice.
+GO_ON: Final = frozenset(
+    path for path in BODIES if repeating._GOES_ON.fullmatch(path.replace("{", "").replace("}", ""))
+)
+
+
+@pytest.mark.usefixtures("nobody_audits", "answers_are_lost")
+@pytest.mark.parametrize("path", sorted(set(BODIES) - GO_ON))
+def test_a_route_that_forgets_to_audit_is_done_once_all_the_same(
+    admin: httpx.Client, world: World, path: str
+) -> None:
+    address, key = _prepared(admin, world, path), f"k-{uuid.uuid4().hex}"
+    lost = admin.post(address, json=BODIES[path][0], headers={"idempotency-key": key})
+    assert lost.status_code == 503, lost.text
+    assert len(world.hands.rows("SELECT key FROM kept_answers WHERE key = :key", key=key)) == 1
+    again = admin.post(address, json=BODIES[path][0], headers={"idempotency-key": key})
+    assert (again.status_code, again.json()["error_code"]) == (409, "idempotency_key_conflict")
+    assert "its answer was lost" in again.json()["message"]
+
+
+@pytest.mark.usefixtures("nobody_audits")
+@pytest.mark.parametrize("path", sorted(BODIES))
+def test_its_answer_is_kept_as_well(admin: httpx.Client, world: World, path: str) -> None:
+    address, key = _prepared(admin, world, path), {"idempotency-key": f"k-{uuid.uuid4().hex}"}
+    done, again = (admin.post(address, json=BODIES[path][0], headers=key) for _ in range(2))
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.json() == {k: v for k, v in done.json().items() if k != "key"}
+
+
+#: Methods that do the same however often they are sent, by what HTTP says of them or we do.
+REPEATABLE_BY_NATURE: Final = {
+    "DELETE": "what is gone is gone",
+    "PATCH": "sets fields to what is said; nothing counts up",
+}
+
+
+def test_every_other_change_may_be_repeated_by_nature(
+    settings: Settings, database: Database, store: ObjectStore
+) -> None:
+    methods = {method for method, _ in addresses(create_app(settings, database, store))}
+    assert methods - {"GET", "POST"} == set(REPEATABLE_BY_NATURE)
