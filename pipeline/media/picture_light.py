@@ -42,6 +42,8 @@ from pipeline.errors import UnusableMediaError
 from pipeline.media.info import UNSPECIFIED
 from pipeline.media.opening import one_line
 from pipeline.media.picture_kinds import PictureKind, exr_attributes
+from pipeline.media.planes import bit_depth, plane_array
+from pipeline.media.sidedata import side_data
 
 Floats = NDArray[np.floating[Any]]
 Curve = Callable[[Floats], Floats]
@@ -104,22 +106,20 @@ class Light:
         return bool(is_near and np.abs(self.matrix - np.eye(3)).max() < _SAME_MATRIX)
 
 
-def in_film_light(
-    frame: av.VideoFrame, path: Path, kind: PictureKind, profile: bytes | None
-) -> av.VideoFrame:
+def in_film_light(frame: av.VideoFrame, path: Path, kind: PictureKind) -> av.VideoFrame:
     """The frame with the code values that it has in a film: itself, or RGB of 16 bits.
 
     Args:
         frame: as decoded.
         path: of the picture.
         kind: of it.
-        profile: its ICC profile.
 
     Raises:
         UnusableMediaError: it is film log.
     """
     if frame.color_trc in HDR_TRANSFERS:
         return frame
+    profile = _profile_of(frame, path, kind)
     if profile is not None and _is_of_tables(profile):
         return _managed(path, profile) or frame
     light = _profile_light(profile) if profile is not None else None
@@ -136,6 +136,14 @@ def in_film_light(
 def is_float(frame: av.VideoFrame) -> bool:
     """Are its samples floats?"""
     return frame.format.name.removesuffix("le").removesuffix("be").endswith(("f32", "f16"))
+
+
+def _profile_of(frame: av.VideoFrame, path: Path, kind: PictureKind) -> bytes | None:
+    if kind.name != "PNG":
+        return side_data(frame, "ICC_PROFILE")
+    with Image.open(path) as opened:
+        found: bytes | None = opened.info.get("icc_profile")
+    return found
 
 
 def _told_light(frame: av.VideoFrame, path: Path, kind: PictureKind) -> Light:
@@ -214,16 +222,19 @@ def _to_bt709(chromaticities: tuple[float, ...]) -> Floats | None:
 def _code_values(frame: av.VideoFrame) -> Floats:
     """(h, w, 3) float32: RGB, 1.0 being the peak."""
     if not is_float(frame):
-        codes = frame.to_ndarray(format="rgb48le", dst_color_range=ColorRange.JPEG)
-        return codes.astype(np.float32) / _PEAK
+        # swscale widens 8 bits inexactly.
+        narrow = frame.format.is_rgb and bit_depth(frame.format.name) == 8
+        wanted, peak = ("rgb24", 255) if narrow else ("rgb48le", _PEAK)
+        codes = frame.to_ndarray(format=wanted, dst_color_range=ColorRange.JPEG)
+        return codes.astype(np.float32) / peak
     name = frame.format.name
     if name.startswith(("gbr", "gray")):
         # In place: NumPy knows half floats, PyAV does not.
         kind = np.dtype(np.float16 if "f16" in name else np.float32)
         kind = kind.newbyteorder(">" if name.endswith("be") else "<")
-        planes = [np.frombuffer(memoryview(p), kind).reshape(p.height, -1) for p in frame.planes]
+        planes = [plane_array(plane, kind) for plane in frame.planes]
         order = (2, 0, 1) if name.startswith("gbr") else (0, 0, 0)
-        return np.stack([planes[i][:, : frame.width] for i in order], axis=2).astype(np.float32)
+        return np.stack([planes[i] for i in order], axis=2).astype(np.float32)
     return np.asarray(frame.to_ndarray()[:, :, :3], np.float32)
 
 

@@ -164,7 +164,7 @@ def read_picture(path: Path) -> av.VideoFrame:
         raise UnreadableMediaError(f"{one_line(path)}: is no picture, or is damaged from the start")
     require_whole_picture(path, kind)
     frame = _decode(path, kind.demuxer)
-    lit = in_film_light(frame, path, kind, side_data(frame, "ICC_PROFILE"))
+    lit = in_film_light(frame, path, kind)
     plain = _plain(lit, deep=bit_depth(frame.format.name) > 8)
     return _filtered(plain, _turning_upright(frame))
 

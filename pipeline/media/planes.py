@@ -117,10 +117,11 @@ def plane_arrays(frame: av.VideoFrame) -> list[Plane]:
         raise ValueError(f"{frame.format.name} is not a planar format; see to_planar")
     frame.make_writable()
     dtype = np.uint8 if bit_depth(frame.format.name) == 8 else np.uint16
-    return [_plane_array(plane, dtype) for plane in frame.planes]
+    return [plane_array(plane, np.dtype(dtype)) for plane in frame.planes]
 
 
-def _plane_array(plane: VideoPlane, dtype: type[np.uint8 | np.uint16]) -> Plane:
+def plane_array(plane: VideoPlane, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A plane of any format whose samples are of that type, ``(h, w)``."""
     # Lines may be longer than the picture is wide, and may run upwards in memory.
     lines: NDArray[Any] = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
     if plane.line_size < 0:

@@ -3,15 +3,26 @@
 PyAV has names for the kinds up to 27 and raises at the first frame that carries another, so that
 none of its side data could be read. FFmpeg has had more since: LCEVC, EXIF and others. Those get a
 name here, and so does whatever is added to FFmpeg later.
+
+PyAV also frees the metadata of side data as if it were its own, so that FFmpeg frees it again and
+the process dies. One kind has metadata: the ICC profile of a PNG, which has a name. So profiles of
+the formats that PNG is decoded to are taken off before PyAV sees them; picture_light.py reads those
+of stills in another way.
 """
 
+from fractions import Fraction
 from typing import Any, cast
 
 import av
+from av.filter import Graph
 from av.sidedata.sidedata import Type
 
 #: Kinds that PyAV does not name (libavutil/frame.h of FFmpeg 8).
 _NEWER_KINDS = {28: "LCEVC", 29: "VIEW_ID", 30: "REFERENCE_DISPLAYS_3D", 31: "EXIF"}
+
+_PNG_FORMATS = frozenset(
+    {"rgb24", "rgba", "rgb48be", "rgba64be", "pal8", "gray", "gray16be", "ya8", "ya16be", "monob"}
+)
 
 
 def _missing(cls: type[Type], value: object) -> Type | None:
@@ -40,5 +51,21 @@ def side_data(frame: av.VideoFrame, kind: str) -> bytes | None:
 
 def _items(frame: av.VideoFrame) -> list[Any]:
     # The mapping's keys are the items themselves; an index gets at each.
-    container: Any = frame.side_data
+    seen = _without_profile(frame) if frame.format.name in _PNG_FORMATS else frame
+    container: Any = seen.side_data
     return [container[i] for i in range(len(container))]
+
+
+def _without_profile(frame: av.VideoFrame) -> av.VideoFrame:
+    """Another hand on the same picture."""
+    graph = Graph()
+    buffer = graph.add_buffer(
+        width=frame.width,
+        height=frame.height,
+        format=frame.format,
+        time_base=frame.time_base or Fraction(1, av.time_base),
+    )
+    deleting = graph.add("sidedata", f"mode=delete:type={Type.ICC_PROFILE.value}")
+    graph.link_nodes(buffer, deleting, graph.add("buffersink")).configure()
+    graph.push(frame)
+    return cast(av.VideoFrame, graph.pull())

@@ -1,5 +1,8 @@
 """Side data of frames, of kinds that PyAV has no name for too."""
 
+import struct
+import sys
+import zlib
 from pathlib import Path
 
 import av
@@ -9,6 +12,7 @@ from av.sidedata.sidedata import Type
 from pipeline.media.decoding import decode_source
 from pipeline.media.probe import probe, require_source
 from pipeline.media.sidedata import side_data, side_data_kinds
+from pipeline.running.commands import run
 
 #: A TIFF header, big-endian, and one directory: orientation (0x0112), a SHORT, 6.
 ORIENTED = b"MM\0*\0\0\0\x08" + b"\0\x01" + b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0" + b"\0\0\0\0"
@@ -53,3 +57,29 @@ def test_a_kind_to_come_has_a_name_and_is_one_kind() -> None:
     assert Type(4711).name == "KIND_4711"
     with pytest.raises(ValueError, match="not a valid"):
         Type("words")
+
+
+def test_a_named_profile_does_not_end_the_process(tmp_path: Path) -> None:
+    """PyAV frees its name a second time; the process dies of it sooner or later."""
+    lines = zlib.compress(b"".join(b"\0" + bytes(3 * 16) for _ in range(16)))
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, value in (
+        (b"IHDR", struct.pack(">IIBBBBB", 16, 16, 8, 2, 0, 0, 0)),
+        (b"iCCP", b"Display P3\0\0" + zlib.compress(bytes(200))),
+        (b"IDAT", lines),
+        (b"IEND", b""),
+    ):
+        data += struct.pack(">I", len(value)) + name + value
+        data += struct.pack(">I", zlib.crc32(name + value))
+    (tmp_path / "a.png").write_bytes(data)
+    script = (
+        "import gc, sys, av; from pipeline.media.sidedata import side_data, side_data_kinds\n"
+        "for number in range(200):\n"
+        "    with av.open(sys.argv[1], format='png_pipe') as container:\n"
+        "        frame = next(container.decode(video=0))\n"
+        "    assert not side_data_kinds(frame) and side_data(frame, 'DISPLAYMATRIX') is None\n"
+        "    del frame; gc.collect()\n"
+        "print('alive')"
+    )
+    said = run([sys.executable, "-c", script, str(tmp_path / "a.png")], timeout=300)
+    assert said.strip() == b"alive"
