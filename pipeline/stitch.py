@@ -20,6 +20,7 @@ from pipeline.options import KeepAudio, SyncMode
 from pipeline.output.containers import KeptStream, container_of, plan_output
 from pipeline.output.interleave import Part, interleave, is_empty
 from pipeline.output.join import Timing, join_segments
+from pipeline.output.keys import stamp
 from pipeline.output.mux import Mux, write_chapters
 from pipeline.output.publish import check_output, publishing
 from pipeline.output.verify import Expected, priming, verify_output
@@ -81,6 +82,7 @@ def stitch(
             if chapters is not None:
                 write_chapters(info, timing.start_seconds, stretch, chapters)
             _run(mux.argv(gathered, temporary, chapters), gathered, info.path)
+            stamp(temporary, info.metadata, plan.container)
             expected = Expected(timing, mux.plan, language, priming(dialogue))
             return verify_output(temporary, expected)
 

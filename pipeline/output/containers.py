@@ -17,6 +17,7 @@ from pipeline.errors import OutputError
 from pipeline.media.info import AudioInfo, MediaInfo, StreamInfo
 from pipeline.media.opening import one_line
 from pipeline.options import KeepAudio, SyncMode
+from pipeline.output.keys import has_camera_keys
 
 Container = Literal["mp4", "mov", "matroska"]
 
@@ -197,6 +198,9 @@ def plan_output(
         codec = _choose_codec(stream, container)
         if stream.kind == "audio" and keep_audio == "none":
             left_out.append(LeftOut(stream, "original sound is not wanted"))
+        elif _is_cover(stream) and has_camera_keys(info.metadata, container):
+            reason = f"{_NAMES[container]} cannot hold a cover beside a camera's keys"
+            left_out.append(LeftOut(stream, reason, "name the output .mkv"))
         elif codec is None:
             left_out.append(_leave_out(stream, container, info))
         elif moved_by is not None and not KeptStream(stream).is_file:

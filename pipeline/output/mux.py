@@ -13,6 +13,7 @@ from pipeline.output.containers import QUICKTIME_LANGUAGES, KeptStream, OutputPl
 from pipeline.output.encode import choose_encoder
 from pipeline.output.interleave import MOVIE_TIMESCALE
 from pipeline.output.join import Timing
+from pipeline.output.keys import key_options
 from pipeline.running.commands import PROTOCOLS
 
 #: What muxers write of the picture as it was encoded before; mkvmerge adds a language, "BPS-eng".
@@ -89,6 +90,7 @@ class Mux:
             _kept_options(self.plan)
             + self._language_options()
             + _brand_options(self.info)
+            + key_options(self.info.metadata, self.plan.container)
             + self._ending()
         )
         if self.plan.container != "matroska":
@@ -166,6 +168,10 @@ def _picture_options(info: MediaInfo) -> list[str]:
             options += ["-metadata:s:v:0", f"{key}="]
     if info.video.timecode is not None:
         options += ["-metadata:s:v:0", f"timecode={info.video.timecode}"]
+    for stream in info.others:
+        # MOV's timecode track is written anew from the picture's tags.
+        if stream.kind == "data" and "reel_name" in stream.metadata:
+            options += ["-metadata:s:v:0", f"reel_name={stream.metadata['reel_name']}"]
     return options
 
 
@@ -198,8 +204,7 @@ def _brand_options(info: MediaInfo) -> list[str]:
 
 
 def _mp4_options(info: MediaInfo) -> list[str]:
-    # faststart: the index before the data, so that playback starts while the file still arrives.
-    options = ["-movflags", "+faststart"]
+    options: list[str] = []
     if info.video is not None and choose_encoder(info.video) == "libx265":
         # Apple's players know HEVC in MP4 by this name alone.
         options += ["-tag:v:0", "hvc1"]

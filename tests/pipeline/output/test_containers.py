@@ -118,6 +118,10 @@ def test_covers_stay_where_there_is_room_for_them(film: MediaInfo) -> None:
     assert plan_output(info, Path("o.mkv")).kept[-1].is_file
     told = str(plan_output(info, Path("o.mov")).left_out[0])
     assert told.endswith("MOV cannot hold png as a cover; name the output .mkv")
+    camera = replace(info, metadata={"com.apple.quicktime.make": "Maker"})
+    told = str(plan_output(camera, Path("o.mp4")).left_out[0])
+    assert told.endswith("cannot hold a cover beside a camera's keys; name the output .mkv")
+    assert plan_output(camera, Path("o.mkv")).kept[-1].is_file
 
 
 def test_vorbis_does_not_go_into_mp4(clips: Path) -> None:
