@@ -252,7 +252,7 @@ def _read_film(path: Path, fps: Fraction, folder: Path) -> MediaInfo:
         film = folder / PICTURES_FILE
         images_to_source(path, fps, film)
         return probe(film)
-    info = probe(path)
+    info = probe(path, everywhere=True)
     require_source(info)
     return info
 

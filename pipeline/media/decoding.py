@@ -10,7 +10,8 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import UnreadableMediaError, UnusableMediaError
 from pipeline.media.cutting import OBJECT_FORMATS, ORIGIN_TAG
-from pipeline.media.info import DEFAULT_FRAME_RATE
+from pipeline.media.declared import declared
+from pipeline.media.info import DEFAULT_FRAME_RATE, Crop
 from pipeline.media.opening import (
     VIDEO_DEMUXERS,
     one_line,
@@ -19,7 +20,7 @@ from pipeline.media.opening import (
     picture_stream,
 )
 from pipeline.media.plan import Segment, SourcePlan
-from pipeline.media.planes import to_planar
+from pipeline.media.planes import cropped, to_planar, whole_samples
 
 #: Decoder threads where the caller does not say. Each holds about one frame.
 DECODE_THREADS = 2
@@ -39,8 +40,11 @@ def decode_source(path: Path | str, threads: int = DECODE_THREADS) -> Iterator[a
         UnreadableMediaError: the file cannot be opened or holds no picture.
     """
     with open_media(path, VIDEO_DEMUXERS) as container:
+        stream = picture_stream(container)
+        hidden = None if stream is None else declared(stream).crop
         for frame in _decode(path, container, threads):
-            yield to_planar(frame)
+            crop = hidden and whole_samples(hidden, frame.format.name, (frame.width, frame.height))
+            yield cropped(to_planar(frame), crop)
 
 
 def decode_segment(
@@ -96,7 +100,7 @@ def decode_range(
             if latest is not None and pts >= latest:
                 return
             if (earliest is None or pts >= earliest) and pts not in discarded:
-                yield _tagged(to_planar(frame), plan)
+                yield _tagged(cropped(to_planar(frame), plan.crop), plan)
 
 
 def _seek(container: InputContainer, plan: SourcePlan, start: int, origin: int) -> None:
@@ -143,10 +147,12 @@ def _frames_of(path: Path | str, packet: "av.Packet[VideoStream]") -> list[av.Vi
 
 def _restore(frame: av.VideoFrame, plan: SourcePlan, origin: int, object_path: Path) -> int:
     """Give a decoded frame the source's time and colours; returns its pts."""
-    if (frame.width, frame.height) != (plan.width, plan.height):
+    crop = plan.crop or Crop(0, 0, 0, 0)
+    width, height = frame.width - crop.left - crop.right, frame.height - crop.top - crop.bottom
+    if (width, height) != (plan.width, plan.height):
         raise UnusableMediaError(
             f"{one_line(object_path)}: the picture changes from {plan.width}×{plan.height}"
-            f" to {frame.width}×{frame.height} on the way; make it one size first"
+            f" to {width}×{height} on the way; make it one size first"
         )
     assert frame.pts is not None  # noqa: S101 -- _decode gave it one
     assert frame.time_base is not None  # noqa: S101 -- demuxed packets carry it

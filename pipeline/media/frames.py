@@ -8,14 +8,13 @@ from typing import Self
 
 import av
 import numpy as np
-from av.filter import Graph
 from numpy.typing import NDArray
 
 from pipeline.errors import UnreadableMediaError
 from pipeline.media.decoding import DECODE_THREADS, decode_range, decode_segment, decode_source
 from pipeline.media.opening import one_line
 from pipeline.media.plan import Segment, SourcePlan
-from pipeline.media.planes import bit_depth, planar_format, plane_arrays
+from pipeline.media.planes import bit_depth, filtered, planar_format, plane_arrays
 
 __all__ = [
     "bit_depth",
@@ -108,14 +107,7 @@ def _block_length(plan: SourcePlan) -> int:
 
 def _duplicate(frame: av.VideoFrame) -> av.VideoFrame:
     """A second frame with all properties on the same memory, which whoever writes first copies."""
-    graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-    )
-    source.link_to(graph.add("buffersink"))
-    graph.configure()
-    graph.vpush(frame)
-    return graph.vpull()
+    return filtered(frame, "null")
 
 
 class _Reader:

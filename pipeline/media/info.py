@@ -59,6 +59,16 @@ class HdrMetadata:
 
 
 @dataclass(frozen=True, slots=True)
+class Crop:
+    """Lines and columns of the stored picture that are not to be shown."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True, slots=True)
 class StreamInfo:
     """Any stream: ``kind`` is video, audio, subtitle, data, attachment or unknown.
 
@@ -100,6 +110,12 @@ class VideoInfo(StreamInfo):
     ``display_matrix`` (nine numbers, as FFmpeg has them; a mirrored picture shows only there);
     frames come unrotated. ``frame_rate`` is the average; ``frames`` is the container's count, None
     where it has none.
+
+    ``width`` and ``height`` are what is shown, and frames come without what ``crop`` hides; that is
+    the container's crop, in whole chroma samples: decoders have applied the bitstream's already.
+    ``chroma_location`` is AVChromaLocation. ``carries`` names what else the picture comes with: see
+    extras.py. ``change`` says what is not the same all over the film, and where; ``interlaced_at``
+    is the second at which woven fields were seen, None where none were.
     """
 
     width: int
@@ -115,10 +131,14 @@ class VideoInfo(StreamInfo):
     display_matrix: tuple[int, ...] | None
     color: ColorTags
     hdr: HdrMetadata | None
-    interlaced: bool
+    interlaced_at: Fraction | None
     timecode: str | None
     dolby_vision: bool
     has_dynamic_hdr: bool
+    crop: Crop | None = None
+    chroma_location: int = 0
+    carries: tuple[str, ...] = ()
+    change: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

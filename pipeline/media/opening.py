@@ -219,10 +219,15 @@ def picture_packets(
         if packet is None or not packet.size:
             break
         yield packet
+    yield flush_packet(stream)
+
+
+def flush_packet(stream: VideoStream) -> "av.Packet[VideoStream]":
+    """An empty packet of the stream, at which a decoder gives what it still holds."""
     # The type is a stream's only once it is set.
     flush = cast("av.Packet[VideoStream]", av.Packet())
     flush.stream, flush.time_base = stream, stream.time_base or Fraction(1, av.time_base)
-    yield flush
+    return flush
 
 
 def _known_demuxer(path: Path, demuxers: tuple[str, ...]) -> str | None:

@@ -164,6 +164,7 @@ def _constants(video: VideoInfo) -> dict[str, Any]:
         "width": video.width,
         "height": video.height,
         "color": video.color,
+        "crop": video.crop,
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media.info import ColorTags
+from pipeline.media.info import ColorTags, Crop
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class SourcePlan:
     height: int
     color: ColorTags
     is_whole: bool = False
+    crop: Crop | None = None
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -139,4 +140,5 @@ class SourcePlan:
         rest["time_base"] = Fraction(rest["time_base"])
         rest["frame_rate"] = Fraction(rest["frame_rate"])
         rest["color"] = ColorTags(**rest["color"])
+        rest["crop"] = None if rest["crop"] is None else Crop(**rest["crop"])
         return cls(**arrays, **rest)

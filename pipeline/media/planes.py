@@ -24,9 +24,12 @@ from typing import Any
 
 import av
 import numpy as np
+from av.filter import Graph
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
+
+from pipeline.media.info import Crop
 
 #: One plane: ``(h, w)``, uint8 or uint16.
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
@@ -101,6 +104,49 @@ def to_planar(frame: av.VideoFrame) -> av.VideoFrame:
         converted.time_base = frame.time_base
     converted.duration = frame.duration
     return converted
+
+
+def whole_samples(crop: Crop, pix_fmt: str, size: tuple[int, int]) -> Crop | None:
+    """The crop as planes of that format can have it; None where it hides nothing, or all.
+
+    An edge inside a chroma sample moves inwards: what was hidden stays hidden, at the cost of a
+    line that was not, and no chroma sample is moved against its luma.
+    """
+    described = av.VideoFormat(planar_format(pix_fmt), 64, 64)
+    across, down = 64 // described.chroma_width(64), 64 // described.chroma_height(64)
+
+    def inwards(edge: int, step: int) -> int:
+        return -(-edge // step) * step
+
+    width, height = size
+    left, top = inwards(crop.left, across), inwards(crop.top, down)
+    right = width - (width - crop.right) // across * across if crop.right else 0
+    bottom = height - (height - crop.bottom) // down * down if crop.bottom else 0
+    is_something = left or top or right or bottom
+    is_sound = left + right < width and top + bottom < height
+    return Crop(left, top, right, bottom) if is_something and is_sound else None
+
+
+def cropped(frame: av.VideoFrame, crop: Crop | None) -> av.VideoFrame:
+    """The frame without what is hidden: the same memory and properties; itself without a crop."""
+    if crop is None:
+        return frame
+    width, height = frame.width - crop.left - crop.right, frame.height - crop.top - crop.bottom
+    return filtered(frame, "crop", f"{width}:{height}:{crop.left}:{crop.top}:exact=1")
+
+
+def filtered(frame: av.VideoFrame, name: str, arguments: str = "") -> av.VideoFrame:
+    """The frame as one of FFmpeg's filters gives it, its time base and properties kept."""
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
+    step = graph.add(name, arguments)
+    source.link_to(step)
+    step.link_to(graph.add("buffersink"))
+    graph.configure()
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def plane_arrays(frame: av.VideoFrame) -> list[Plane]:

@@ -1,14 +1,12 @@
 """What is in a media file, read in process; and why it cannot be dubbed, where it cannot.
 
-The colours and the HDR metadata are those of the first *decoded* frame: containers may say
-something else (a remux that lost them is common), and what the decoder says is what the picture
-is. Where the frame leaves a tag open, the container's is taken.
+The colours and the HDR metadata are those of *decoded* frames: containers may say something else
+(a remux that lost them is common), and what the decoder says is what the picture is. Where the
+frames leave a tag open, the container's is taken.
 """
 
 import re
-import struct
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,8 @@ from av.stream import DataStream, Disposition, Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import UnreadableMediaError, UnusableMediaError
+from pipeline.media.declared import Declared, declared
+from pipeline.media.extras import ALPHA, SPHERICAL_VIEW, STEREOSCOPIC
 from pipeline.media.info import (
     DEFAULT_FRAME_RATE,
     UNSPECIFIED,
@@ -30,9 +30,9 @@ from pipeline.media.info import (
     StreamInfo,
     VideoInfo,
 )
+from pipeline.media.looks import change_between, color_of, first_look, look_around
 from pipeline.media.opening import check_regular_file, one_line, open_media, picture_stream
-from pipeline.media.planes import bit_depth, planar_format
-from pipeline.media.sidedata import side_data, side_data_kinds
+from pipeline.media.planes import bit_depth, planar_format, whole_samples
 from pipeline.media.wholeness import require_whole
 
 __all__ = [
@@ -56,9 +56,6 @@ MAX_SHORT_SIDE = 4320
 #: The smallest: one macroblock.
 MIN_SIDE = 16
 
-#: Packets of the picture stream that are tried for a first frame before giving up.
-FIRST_FRAME_PACKETS = 300
-
 #: AVCodecContext.field_order: 0 unknown, 1 progressive, above that interlaced of some kind.
 _PROGRESSIVE_FIELD_ORDER = 1
 
@@ -69,8 +66,13 @@ _DOLBY_VISION_TAGS = frozenset({"dvh1", "dvhe", "dva1", "dvav", "dav1"})
 _ENCRYPTED_TAGS = frozenset({"encv", "enca", "drmi", "drms"})
 
 
-def probe(path: Path | str) -> MediaInfo:
+def probe(path: Path | str, *, everywhere: bool = False) -> MediaInfo:
     """Read what a media file holds. Decodes one frame and reads no more than it must.
+
+    Args:
+        path: the file.
+        everywhere: look at the picture in several places, too, as a film asks for: what begins
+            later, or changes, is told.
 
     Raises:
         UnreadableMediaError: it cannot be opened, is cut short, or its picture does not decode.
@@ -82,16 +84,18 @@ def probe(path: Path | str) -> MediaInfo:
         if picture is not None:
             _require_decodable(path, picture)
         require_whole(path, container, size)
-        video = None if picture is None else _video_info(path, container, picture)
+        video = (
+            None
+            if picture is None
+            else _video_info(path, container, picture, everywhere=everywhere)
+        )
         streams = [s for s in container.streams if s is not picture]
         return MediaInfo(
             path=path,
             container=container.format.name,
             size_bytes=size,
             start=Fraction(container.start_time or 0, av.time_base),
-            duration=None
-            if container.duration is None
-            else Fraction(container.duration, av.time_base),
+            duration=_seconds(container),
             video=video,
             audio=tuple(_audio_info(s) for s in streams if isinstance(s, av.AudioStream)),
             others=tuple(
@@ -118,11 +122,14 @@ def require_source(info: MediaInfo) -> VideoInfo:
         raise UnusableMediaError(f"{name}: its picture is {size}; the limit is {limit}")
     if short_side < MIN_SIDE:
         raise UnusableMediaError(f"{name}: its picture is {size}; no face fits under {MIN_SIDE}")
-    if video.interlaced:
+    if video.interlaced_at is not None:
+        where = f" at {float(video.interlaced_at):.1f} s" if video.interlaced_at > 0 else ""
         raise UnusableMediaError(
-            f"{name}: is interlaced, and woven fields would be encoded as frames; deinterlace it"
-            " first, for example with ffmpeg -i IN -vf bwdif -c:a copy OUT"
+            f"{name}: is interlaced{where}, and woven fields would be encoded as frames;"
+            " deinterlace it first, for example with ffmpeg -i IN -vf bwdif -c:a copy OUT"
         )
+    if video.change is not None:
+        raise UnusableMediaError(f"{name}: {video.change}")
     if video.dolby_vision and video.color.transfer in (0, UNSPECIFIED):
         raise UnusableMediaError(
             f"{name}: is Dolby Vision without a base layer that can be shown by itself (profile 5);"
@@ -150,94 +157,65 @@ def _require_decodable(path: Path, stream: VideoStream) -> None:
         raise UnreadableMediaError(f"{one_line(path)}: no decoder for its picture's codec")
 
 
-def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> av.VideoFrame:
-    for packet in islice(container.demux(stream), FIRST_FRAME_PACKETS):
-        try:
-            decoded = packet.decode()
-        except av.FFmpegError:
-            continue  # a damaged start: the next keyframe may do
-        if decoded:
-            return decoded[0]
-    raise UnreadableMediaError(f"{one_line(path)}: its picture does not decode")
-
-
-def _video_info(path: Path, container: InputContainer, stream: VideoStream) -> VideoInfo:
+def _video_info(
+    path: Path, container: InputContainer, stream: VideoStream, *, everywhere: bool
+) -> VideoInfo:
     # The container's tags, before decoding overwrites them with the bitstream's.
     context = stream.codec_context
-    declared = ColorTags(
+    contained = ColorTags(
         context.color_range, context.colorspace, context.color_primaries, context.color_trc
     )
-    frame = _first_frame(path, container, stream)
-    pix_fmt = frame.format.name
-    kinds = side_data_kinds(frame)
-    matrix = _display_matrix(frame)
+    first = first_look(container, stream)
+    if first is None:
+        raise UnreadableMediaError(f"{one_line(path)}: its picture does not decode")
+    looks = [first]
+    if everywhere:
+        looks += look_around(path, _seconds(container))
+    told = declared(stream)
+    crop = told.crop and whole_samples(told.crop, first.pix_fmt, first.size)
+    width, height = first.size
+    extras = frozenset[str]().union(*(look.extras for look in looks))
+    woven = Fraction(0) if context.field_order > _PROGRESSIVE_FIELD_ORDER else None
     return VideoInfo(
         **_common(stream),
-        width=frame.width,
-        height=frame.height,
-        pix_fmt=pix_fmt,
-        planar_format=planar_format(pix_fmt),
-        bit_depth=bit_depth(planar_format(pix_fmt)),
+        width=width - (crop.left + crop.right if crop else 0),
+        height=height - (crop.top + crop.bottom if crop else 0),
+        pix_fmt=first.pix_fmt,
+        planar_format=planar_format(first.pix_fmt),
+        bit_depth=bit_depth(planar_format(first.pix_fmt)),
         time_base=stream.time_base or Fraction(1, av.time_base),
         frame_rate=stream.average_rate or stream.guessed_rate or DEFAULT_FRAME_RATE,
         frames=stream.frames or None,
         sample_aspect_ratio=stream.sample_aspect_ratio or None,
-        rotation=frame.rotation % 360,
-        display_matrix=matrix,
-        color=_color_tags(frame, declared),
-        hdr=_hdr_metadata(frame),
-        interlaced=frame.interlaced_frame or context.field_order > _PROGRESSIVE_FIELD_ORDER,
+        rotation=first.rotation,
+        display_matrix=first.display_matrix,
+        color=color_of(looks, contained),
+        hdr=next((look.hdr for look in looks if look.hdr), None),
+        interlaced_at=next((look.at for look in looks if look.is_interlaced), woven),
         timecode=_timecode(container, stream),
         dolby_vision=stream.codec_tag in _DOLBY_VISION_TAGS
-        or bool(kinds & {"DOVI_RPU_BUFFER", "DOVI_METADATA"}),
-        has_dynamic_hdr=bool(kinds & {"DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID"}),
+        or bool(extras & {"DOVI_RPU_BUFFER", "DOVI_METADATA"}),
+        has_dynamic_hdr=bool(extras & {"DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID"}),
+        crop=crop,
+        chroma_location=told.chroma_location,
+        carries=tuple(sorted(extras | _declared_extras(stream, told))),
+        change=change_between(looks),
     )
 
 
-def _color_tags(frame: av.VideoFrame, declared: ColorTags) -> ColorTags:
-    planar = planar_format(frame.format.name)
-    if frame.format.is_rgb or frame.format.has_palette:
-        # planes.to_planar makes BT.709 limited of it; the light itself stays as it was.
-        return ColorTags(1, 1, frame.color_primaries, frame.color_trc)
-    full = planar != frame.format.name and frame.format.name.startswith("yuvj")
-
-    def either(decoded: int, contained: int) -> int:
-        return contained if decoded == UNSPECIFIED else decoded
-
-    return ColorTags(
-        range=2 if full else frame.color_range or declared.range,
-        space=either(frame.colorspace, declared.space),
-        primaries=either(frame.color_primaries, declared.primaries),
-        transfer=either(frame.color_trc, declared.transfer),
-    )
+def _declared_extras(stream: VideoStream, told: Declared) -> set[str]:
+    """What the container says the picture carries; VP8 and VP9 keep alpha beside their packets."""
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    said = {
+        ALPHA: tags.get("alpha_mode", "0") != "0",
+        STEREOSCOPIC: told.is_stereoscopic,
+        SPHERICAL_VIEW: told.is_spherical,
+    }
+    return {name for name, is_there in said.items() if is_there}
 
 
-def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    raw = side_data(frame, "DISPLAYMATRIX")
-    return None if raw is None else struct.unpack("=9i", raw[:36])
-
-
-def _hdr_metadata(frame: av.VideoFrame) -> HdrMetadata | None:
-    light = side_data(frame, "CONTENT_LIGHT_LEVEL")
-    mastering = _mastering_display(frame)
-    if light is None and mastering is None:
-        return None
-    max_cll, max_fall = struct.unpack("=2I", light[:8]) if light else (None, None)
-    return HdrMetadata(mastering=mastering, max_cll=max_cll, max_fall=max_fall)
-
-
-def _mastering_display(frame: av.VideoFrame) -> MasteringDisplay | None:
-    """From AVMasteringDisplayMetadata: x, y of R, G, B and white; darkest, brightest; 2 flags."""
-    raw = side_data(frame, "MASTERING_DISPLAY_METADATA")
-    if raw is None:
-        return None
-    *numbers, has_primaries, has_luminance = struct.unpack("=22i", raw[:88])
-    if not (has_primaries and has_luminance):
-        return None
-    rx, ry, gx, gy, bx, by, wx, wy, darkest, brightest = (
-        Fraction(n, d or 1) for n, d in zip(numbers[::2], numbers[1::2], strict=True)
-    )
-    return MasteringDisplay((rx, ry), (gx, gy), (bx, by), (wx, wy), darkest, brightest)
+def _seconds(container: InputContainer) -> Fraction | None:
+    return None if container.duration is None else Fraction(container.duration, av.time_base)
 
 
 def _common(stream: Stream) -> dict[str, Any]:

@@ -184,8 +184,8 @@ def _matroska_end(file: IO[bytes], _size: int) -> int:
     """Where the segment ends by its header: 0 where it is not Matroska, or of unknown size."""
     head, position = _at(file, 0, 4096), 0
     while position < len(head):
-        identity, position = _vint(head, position, keep_marker=True)
-        length, start = _vint(head, position, keep_marker=False)
+        identity, position = ebml_number(head, position, keep_marker=True)
+        length, start = ebml_number(head, position, keep_marker=False)
         unknown = length == (1 << (7 * (start - position))) - 1
         if identity == _SEGMENT_ID:
             return 0 if unknown else start + length
@@ -199,7 +199,7 @@ def _is_void(identity: int) -> bool:
     return identity in (0xEC, 0xBF)  # Void and CRC-32 may stand between
 
 
-def _vint(head: bytes, position: int, *, keep_marker: bool) -> tuple[int, int]:
+def ebml_number(head: bytes, position: int, *, keep_marker: bool) -> tuple[int, int]:
     """An EBML number and where it ends: leading zero bits say how many bytes follow (RFC 8794)."""
     first = head[position] if position < len(head) else 0
     width = 9 - first.bit_length()

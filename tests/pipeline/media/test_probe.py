@@ -48,7 +48,7 @@ def test_every_stream_is_listed(clips: Path) -> None:
     ]
     assert [s.kind for s in info.others] == ["subtitle"]
     assert [c.title for c in info.chapters] == ["One", "Two"]
-    assert not video.interlaced
+    assert video.interlaced_at is None
 
 
 def test_rotation_is_told(clips: Path) -> None:
