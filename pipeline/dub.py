@@ -85,6 +85,8 @@ def dub_film(order: Order, progress: Progress) -> Report:
         stages = _Stages(meter, progress)
         with stages("prepare"):
             prepared, _ = prepare(inputs, store, Silent().advance)
+        for sentence in prepared.left_out:
+            progress.note(sentence)
         with stages("detect", prepared.frames):
             looking = detect_task(prepared, order.detector, store)
             detect_missing(looking, order.options.workers, progress.advance)

@@ -125,11 +125,19 @@ class KeptStream:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A stream of the source that stays behind; ``way_out`` is empty where nothing need be done."""
+    """A stream of the source that stays behind.
+
+    Attributes:
+        stream: which one.
+        reason: why.
+        way_out: what would keep it; empty where nothing would, or need be done.
+        is_missed: it was not asked for, and nothing in the output takes its place.
+    """
 
     stream: StreamInfo
     reason: str
     way_out: str = ""
+    is_missed: bool = True
 
     def __str__(self) -> str:
         told = f"{_name(self.stream)} is left out: {self.reason}"
@@ -197,7 +205,7 @@ def plan_output(
     for stream in (*info.audio, *info.others):
         codec = _choose_codec(stream, container)
         if stream.kind == "audio" and keep_audio == "none":
-            left_out.append(LeftOut(stream, "original sound is not wanted"))
+            left_out.append(LeftOut(stream, "original sound is not wanted", is_missed=False))
         elif _is_cover(stream) and has_camera_keys(info.metadata, container):
             reason = f"{_NAMES[container]} cannot hold a cover beside a camera's keys"
             left_out.append(LeftOut(stream, reason, "name the output .mkv"))
@@ -241,9 +249,9 @@ def _lossless_codec(audio: AudioInfo, container: Container) -> str | None:
 
 def _leave_out(stream: StreamInfo, container: Container, info: MediaInfo) -> LeftOut:
     if any(key.lower() == "timecode" for key in stream.metadata):
-        return LeftOut(stream, "written anew from the timecode")
+        return LeftOut(stream, "written anew from the timecode", is_missed=False)
     if stream.kind == "data" and stream.codec in ("bin_data", "text") and info.chapters:
-        return LeftOut(stream, "written anew from the chapters")
+        return LeftOut(stream, "written anew from the chapters", is_missed=False)
     if stream.kind in ("data", "unknown"):
         return LeftOut(stream, "data that no muxer can copy")
     if stream.kind != "attachment" and stream.codec is None:

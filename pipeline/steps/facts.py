@@ -67,6 +67,7 @@ class Prepared:
         frame_rate: of the source, on average.
         source_seconds, dialogue_seconds: their lengths.
         more_dialogue_names: of the dialogues a timeline has beyond the first.
+        left_out: a sentence for each stream of the source that will be missed in the output.
         boxes_key: artifact of the boxes that say who is dubbed; None where there are none.
     """
 
@@ -84,6 +85,7 @@ class Prepared:
     dialogue_seconds: float
     more_dialogue_names: tuple[str, ...] = ()
     boxes_key: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pipeline.media.plan import Segment, SourcePlan
 from pipeline.prepare import MANIFEST_FILE, PLAN_FILE, SOUND_FACTS_FILE, Dialogue, Source
 from pipeline.render import RenderTask
 from pipeline.steps.facts import Prepared
-from pipeline.timeline import build_timeline
+from pipeline.steps.timing import choose_timeline
 
 #: The files of the track stage's artifact: faces, and the source's true numbering.
 TRACKS_FILE, SEGMENTS_FILE = "tracks.npz", "segments.json"
@@ -50,10 +50,6 @@ def load_layout(
     segments = _SEGMENTS.validate_json((folder / SEGMENTS_FILE).read_bytes())
     source = replace(source, plan=SourcePlan.load(folder / PLAN_FILE), segments=segments)
     dialogue = Dialogue.load(store.path(prepared.sound_key))
-    # One picture can only be held; "the shorter of both" would be a single frame.
-    mode = "loop" if source.manifest.is_still else prepared.options.sync_mode
-    # Under a timeline the film keeps its length, also where it lost frames in decoding.
-    seconds = source.plan.duration if prepared.options.timeline else dialogue.duration
-    timeline = build_timeline(source.plan, seconds, mode)
+    timeline = choose_timeline(source, dialogue, prepared.options)
     tracks = Tracks.load(folder / TRACKS_FILE)
     return RenderTask(source, dialogue, tracks, timeline, prepared.options)

@@ -27,6 +27,7 @@ from pipeline.prepare import (
 )
 from pipeline.running.processes import Advance
 from pipeline.steps.facts import DetectStep, NetworkFacts, Prepared
+from pipeline.steps.timing import choose_timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ def prepare(
         dialogue_seconds=float(dialogue.duration),
         more_dialogue_names=tuple(path.name for path in inputs.more_dialogues),
         boxes_key=boxes,
+        left_out=_left_out(inputs, source, dialogue),
     )
     task = DetectTask(source, detector, store)
     return prepared, tuple(
@@ -206,6 +208,14 @@ def _prepare_dialogue(
         advance,
         digests=None if digest is None else (digest, *inputs.more_sha256),
     )
+
+
+def _left_out(inputs: Inputs, source: Source, dialogue: Dialogue) -> tuple[str, ...]:
+    options = inputs.options
+    moves = not choose_timeline(source, dialogue, options).keeps_time
+    moved_by = options.sync_mode if moves else None
+    plan = plan_output(source.info, Path(inputs.output_name), options.keep_audio, moved_by)
+    return tuple(str(left) for left in plan.left_out if left.is_missed)
 
 
 def _check_ranges(source: Source, options: DubOptions) -> None:
