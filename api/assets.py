@@ -14,6 +14,7 @@ from api.errors import RefusedError
 from api.farm import Farm
 from api.requests import MAX_URL_LENGTH, Name, check_input_url
 from api.times import wire_time
+from api.uploads import PICTURE_EXTENSIONS
 from api.words import words_of
 from infra.db.asset_lists import SORTS, Page, Sort, Value, value_of
 from infra.db.assets import AssetKind
@@ -25,7 +26,7 @@ URL_SECONDS: Final = 3600
 _EXTENSIONS: Final[dict[AssetKind, str]] = {
     "video": "mp4 m4v mov mkv webm avi mxf ts m2ts mts mpg mpeg vob wmv flv ogv 3gp nut",
     "audio": "wav mp3 m4a aac flac ogg oga opus aif aiff ac3 eac3 w64 caf wma mka",
-    "image": "png jpg jpeg webp bmp tif tiff",
+    "image": PICTURE_EXTENSIONS,
 }
 _KIND_OF: Final[dict[str, AssetKind]] = {
     extension: kind for kind, listed in _EXTENSIONS.items() for extension in listed.split()

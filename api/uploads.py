@@ -15,8 +15,12 @@ from infra.logs import get_logger
 from infra.storage.names import asset_key
 from infra.storage.objects import ObjectStore, StoredObject
 
-#: Still pictures, which a dub takes as films of one frame.
-_PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+#: By which still pictures go, that a dub takes as films of one frame. A GIF or an APNG may be a film.
+PICTURE_EXTENSIONS: Final = (
+    "png jpg jpeg jpe jfif webp bmp dib tif tiff avif heic heif jp2 j2k jls psd qoi"
+    " exr dpx hdr pfm phm ppm pgm pbm pnm pam sgi ras"
+)
+_PICTURES: Final = frozenset(f".{extension}" for extension in PICTURE_EXTENSIONS.split())
 
 #: Blocks of an upload that wait for the bucket.
 _WAITING_BLOCKS: Final = 4

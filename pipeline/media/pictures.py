@@ -35,6 +35,7 @@ from pipeline.media.opening import one_line, open_media, picture_stream
 from pipeline.media.picture_kinds import moves, picture_kind, require_whole_picture
 from pipeline.media.picture_light import HDR_TRANSFERS, in_film_light
 from pipeline.media.planes import bit_depth, planar_format, to_planar
+from pipeline.media.probe import MAX_LONG_SIDE, MAX_SHORT_SIDE, MIN_SIDE
 from pipeline.media.sidedata import side_data
 
 #: What a folder of frames is searched for; other files in it are left alone, hidden ones always.
@@ -139,6 +140,7 @@ def images_to_source(path: Path, fps: Fraction, out_path: Path) -> None:
     pictures = list_pictures(path)
     first = read_picture(pictures[0])
     look = _look_of(first)
+    _require_size(pictures[0], look)
     options = {"video_track_timescale": str(fps.numerator)}
     with av.open(str(out_path), "w", format="mov", container_options=options) as container:
         stream = container.add_stream("libx264", rate=fps, options=dict(_LOSSLESS))
@@ -247,6 +249,17 @@ def _look_of(frame: av.VideoFrame) -> _Look:
         if frame.color_trc in HDR_TRANSFERS:
             tags = (int(ColorRange.MPEG), _BT2020, _BT2020, frame.color_trc)
     return _Look(*size, f"{family}10le" if deep else family, *tags)
+
+
+def _require_size(path: Path, look: _Look) -> None:
+    short_side, long_side = sorted((look.width, look.height))
+    size = f"{one_line(path)}: is {look.width}×{look.height}"
+    if long_side > MAX_LONG_SIDE or short_side > MAX_SHORT_SIDE:
+        raise UnusableMediaError(
+            f"{size}; the limit is {MAX_LONG_SIDE}×{MAX_SHORT_SIDE}, so scale it down"
+        )
+    if short_side < MIN_SIDE:
+        raise UnusableMediaError(f"{size}; no face fits under {MIN_SIDE}")
 
 
 def _require_alike(path: Path, look: _Look, first: _Look) -> None:

@@ -224,3 +224,15 @@ def test_frames_of_several_formats_look_the_same(tmp_path: Path) -> None:
     for film in shown:
         assert np.abs(film - np.array(face(), float)).mean() < 4
         assert np.abs(film.mean((0, 1)) - np.array(face(), float).mean((0, 1))).max() < 2
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "words"), [(8160, 6120, "the limit is"), (40, 12, "no face fits")]
+)
+def test_a_size_that_no_film_may_have_is_refused(
+    tmp_path: Path, width: int, height: int, words: str
+) -> None:
+    Image.new("L", (width, height)).save(tmp_path / "a.png")
+    with pytest.raises(UnusableMediaError, match=f"is {width}×{height}; {words}"):
+        images_to_source(tmp_path / "a.png", Fraction(25), tmp_path / "out.mov")
+    assert not (tmp_path / "out.mov").exists()
