@@ -15,7 +15,7 @@ from infra.logs import get_logger
 from infra.storage.names import asset_key
 from infra.storage.objects import ObjectStore, StoredObject
 
-#: By which still pictures go, that a dub takes as films of one frame. A GIF or an APNG may be a film.
+#: Of still pictures, which a dub takes as films of one frame. A GIF may as well be a film.
 PICTURE_EXTENSIONS: Final = (
     "png jpg jpeg jpe jfif webp bmp dib tif tiff avif heic heif jp2 j2k jls psd qoi"
     " exr dpx hdr pfm phm ppm pgm pbm pnm pam sgi ras"

@@ -81,37 +81,12 @@ AUDIO_DEMUXERS = (
     "truehd",
 )
 
-#: One picture in one file.
-PICTURE_DEMUXERS = (
-    "png_pipe",
-    "jpeg_pipe",
-    "jpegls_pipe",
-    "j2k_pipe",
-    "gif_pipe",
-    "bmp_pipe",
-    "tiff_pipe",
-    "webp_pipe",
-    "dpx_pipe",
-    "exr_pipe",
-    "hdr_pipe",
-    "pfm_pipe",
-    "phm_pipe",
-    "ppm_pipe",
-    "pgm_pipe",
-    "pbm_pipe",
-    "pam_pipe",
-    "qoi_pipe",
-    "sgi_pipe",
-    "sunrast_pipe",
-    "psd_pipe",
-)
-
 #: Whose demuxer is known by its first bytes. FFmpeg's guess counts the name as well, and takes a
 #: file named as pictures are, or with a ``%d`` in its name, for a list of files.
 _BY_FIRST_BYTES = {b"\xff\xd8\xff": "mjpeg", b"GIF8": "gif", b"\x89PNG\r\n\x1a\n": "apng"}
 
 #: For ffmpeg's own command, which guesses a file's format anew: what it may guess.
-FORMATS = ",".join(VIDEO_DEMUXERS + AUDIO_DEMUXERS + PICTURE_DEMUXERS)
+FORMATS = ",".join(VIDEO_DEMUXERS + AUDIO_DEMUXERS)
 
 
 def check_regular_file(path: Path) -> os.stat_result:
@@ -166,7 +141,7 @@ def _open(path: Path, demuxers: tuple[str, ...], **options: str) -> InputContain
         return av.open(
             os.path.abspath(path),  # noqa: PTH100 -- Path.absolute keeps "..", as does the kernel
             mode="r",
-            format=_known_demuxer(path, demuxers),
+            format=known_demuxer(path, demuxers),
             options=fences | options,
             metadata_errors="replace",
             timeout=(OPEN_TIMEOUT, READ_TIMEOUT),
@@ -230,8 +205,10 @@ def flush_packet(stream: VideoStream) -> "av.Packet[VideoStream]":
     return flush
 
 
-def _known_demuxer(path: Path, demuxers: tuple[str, ...]) -> str | None:
-    """The one that reads the file where that needs no guess."""
+def known_demuxer(
+    path: Path, demuxers: tuple[str, ...] = VIDEO_DEMUXERS + AUDIO_DEMUXERS
+) -> str | None:
+    """The one of them that reads the file, where that needs no guess."""
     if len(demuxers) == 1:
         return demuxers[0]
     with contextlib.suppress(OSError), path.open("rb") as file:

@@ -162,7 +162,7 @@ def _why_refused(head: bytes, kind: PictureKind | None) -> str | None:
         return "is Cineon, film log that is not taken"
     if _BIG_TIFF.match(head):
         return "is a BigTIFF, which is not taken"
-    if kind is _WEBP and head[12:16] == b"VP8X" and head[20] & 2:
+    if kind is _WEBP and head[12:16] == b"VP8X" and head[20:21] and head[20] & 2:
         return "is a WebP that moves, which is not taken"
     if kind is _HEIC and _GRID_ITEM.search(head):
         return "is an HEIC whose picture is cut into tiles, which is not taken"
@@ -264,7 +264,7 @@ def _holds_all_lines(data: bytes) -> bool:
         count = -(-(bottom + 1 - top) // lines)
         offsets = struct.unpack_from(f"<{count}Q", data, header[-1][2] + 1)
         sizes = [struct.unpack_from("<I", data, offset + 4)[0] for offset in offsets]
-    except (KeyError, IndexError, struct.error):
+    except (KeyError, IndexError, OverflowError, struct.error):
         return False
     ends = (offset + 8 + size for offset, size in zip(offsets, sizes, strict=True))
     return all(offsets) and max(ends) <= len(data)

@@ -65,6 +65,9 @@ _PRIMARIES = {
 #: DPX's transfer characteristics, one byte of the first image element.
 _DPX_TRANSFER_AT, _DPX_PRINTING_DENSITY, _DPX_LINEAR, _DPX_LOG = 801, 1, 2, 3
 
+#: What Pillow may take a picture for; it would start other programs for some.
+_MANAGED_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "JPEG2000", "AVIF", "PSD", "GIF", "BMP")
+
 #: How far from sRGB a picture may be and count as sRGB: of the matrix, and of code values of 0…1.
 _SAME_MATRIX, _SAME_CODES = 0.01, 2.5 / 255
 
@@ -91,19 +94,19 @@ _SRGB_CODES = np.rint(_PEAK * _linear_to_srgb(np.arange(_PEAK + 1) / _PEAK)).ast
 
 @dataclass(frozen=True)
 class Light:
-    """``curve`` makes linear light of code values of 0…1, ``matrix`` (3, 3) BT.709 of that."""
+    """``curves`` make linear light of R, G, B of 0…1, ``matrix`` (3, 3) BT.709 of that."""
 
-    curve: Curve = _srgb_to_linear
+    curves: tuple[Curve, ...]
     matrix: Floats | None = None
 
     @property
     def is_srgb(self) -> bool:
         """Is it so near to sRGB that the code values may stay?"""
         codes = np.linspace(0, 1, 256)
-        is_near = np.abs(_linear_to_srgb(self.curve(codes)) - codes).max() < _SAME_CODES
-        if self.matrix is None:
-            return bool(is_near)
-        return bool(is_near and np.abs(self.matrix - np.eye(3)).max() < _SAME_MATRIX)
+        shown = [_linear_to_srgb(curve(codes)) for curve in self.curves]
+        matrix = np.eye(3) if self.matrix is None else self.matrix
+        is_near = np.abs(np.array(shown) - codes).max() < _SAME_CODES
+        return bool(is_near and np.abs(matrix - np.eye(3)).max() < _SAME_MATRIX)
 
 
 def in_film_light(frame: av.VideoFrame, path: Path, kind: PictureKind) -> av.VideoFrame:
@@ -124,9 +127,12 @@ def in_film_light(frame: av.VideoFrame, path: Path, kind: PictureKind) -> av.Vid
         return _managed(path, profile) or frame
     light = _profile_light(profile) if profile is not None else None
     light = light or _told_light(frame, path, kind)
-    if light.is_srgb:
-        return frame
-    linear = _apply_curve(_code_values(frame), light.curve)
+    with np.errstate(all="ignore"):
+        return frame if light.is_srgb else _converted(frame, light)
+
+
+def _converted(frame: av.VideoFrame, light: Light) -> av.VideoFrame:
+    linear = _apply_curves(_code_values(frame), light.curves)
     if light.matrix is not None:
         linear = linear @ light.matrix.T.astype(np.float32)
     steps = np.clip(np.nan_to_num(linear, nan=0.0, posinf=1.0), 0, 1) * _PEAK + 0.5
@@ -141,9 +147,16 @@ def is_float(frame: av.VideoFrame) -> bool:
 def _profile_of(frame: av.VideoFrame, path: Path, kind: PictureKind) -> bytes | None:
     if kind.name != "PNG":
         return side_data(frame, "ICC_PROFILE")
-    with Image.open(path) as opened:
-        found: bytes | None = opened.info.get("icc_profile")
-    return found
+    return _png_info(path).get("icc_profile")
+
+
+def _png_info(path: Path) -> dict[str, Any]:
+    """What a PNG says outside its samples, where FFmpeg does not hand it on."""
+    try:
+        with Image.open(path, formats=("PNG",)) as opened:
+            return {str(name): value for name, value in opened.info.items()}
+    except (OSError, ValueError, SyntaxError):
+        return {}  # it is damaged there, and FFmpeg took no offence
 
 
 def _told_light(frame: av.VideoFrame, path: Path, kind: PictureKind) -> Light:
@@ -162,7 +175,7 @@ def _told_light(frame: av.VideoFrame, path: Path, kind: PictureKind) -> Light:
     elif kind.name == "PNG" and transfer == UNSPECIFIED and "gamma" in frame.metadata:
         with contextlib.suppress(ValueError, ZeroDivisionError):
             curve = _power(float(1 / Fraction(frame.metadata["gamma"])))
-    return Light(curve, _told_matrix(frame, path, kind))
+    return Light((curve,) * 3, _told_matrix(frame, path, kind))
 
 
 def _told_matrix(frame: av.VideoFrame, path: Path, kind: PictureKind) -> Floats | None:
@@ -171,10 +184,15 @@ def _told_matrix(frame: av.VideoFrame, path: Path, kind: PictureKind) -> Floats 
         raw = exr_attributes(path).get("chromaticities", b"")
         chromaticities = struct.unpack("<8f", raw) if len(raw) == 32 else None
     elif kind.name == "PNG" and frame.color_primaries == UNSPECIFIED:
-        with Image.open(path) as opened:
-            white_first = opened.info.get("chromaticity")
+        white_first = _png_info(path).get("chromaticity")
         chromaticities = white_first and (*white_first[2:], *white_first[:2])
-    return None if not chromaticities else _to_bt709(chromaticities)
+    if not chromaticities:
+        return None
+    with np.errstate(all="ignore"):
+        try:
+            return _to_bt709(_to_xyz(chromaticities))
+        except (np.linalg.LinAlgError, ZeroDivisionError):
+            return None  # no primaries at all, as all zeros are
 
 
 def _dpx_transfer(path: Path) -> int:
@@ -209,13 +227,10 @@ def _adapt(white: Floats) -> Floats:
     return adapted
 
 
-def _to_bt709(chromaticities: tuple[float, ...]) -> Floats | None:
-    try:
-        to_xyz = _to_xyz(chromaticities)
-        white = _white(*chromaticities[6:])
-    except (np.linalg.LinAlgError, ZeroDivisionError):
-        return None  # no primaries at all, as all zeros are
-    matrix: Floats = np.linalg.inv(_to_xyz(_PRIMARIES[1])) @ _adapt(white) @ to_xyz
+def _to_bt709(to_xyz: Floats) -> Floats | None:
+    """(3, 3): BT.709 of linear RGB, from the matrix that makes XYZ of it; None of an absurd one."""
+    # White is what the three make together.
+    matrix: Floats = np.linalg.inv(_to_xyz(_PRIMARIES[1])) @ _adapt(to_xyz.sum(axis=1)) @ to_xyz
     return matrix if np.isfinite(matrix).all() else None
 
 
@@ -238,12 +253,13 @@ def _code_values(frame: av.VideoFrame) -> Floats:
     return np.asarray(frame.to_ndarray()[:, :, :3], np.float32)
 
 
-def _apply_curve(codes: Floats, curve: Curve) -> Floats:
-    if curve is _same:
-        return codes
-    table = curve(np.arange(_PEAK + 1) / _PEAK).astype(np.float32)
-    found: Floats = table[(np.clip(codes, 0, 1) * _PEAK + 0.5).astype(np.uint16)]
-    return found
+def _apply_curves(codes: Floats, curves: tuple[Curve, ...]) -> Floats:
+    if all(curve is _same for curve in curves):
+        return codes  # beyond 0…1, too, which a matrix may bring back
+    steps = (np.clip(np.nan_to_num(codes), 0, 1) * _PEAK + 0.5).astype(np.uint16)
+    ramp = np.arange(_PEAK + 1) / _PEAK
+    tables = {curve: curve(ramp).astype(np.float32) for curve in curves}
+    return np.stack([tables[c][steps[:, :, i]] for i, c in enumerate(curves)], axis=2)
 
 
 # --- ICC profiles -----------------------------------------------------------------------------
@@ -271,15 +287,14 @@ def _profile_light(profile: bytes) -> Light | None:
     tags = _profile_tags(profile)
     try:
         if profile[16:20] == b"GRAY":
-            return Light(_profile_curve(tags[b"kTRC"]))
+            return Light((_profile_curve(tags[b"kTRC"]),) * 3)
         columns = [struct.unpack_from(">3i", tags[n], 8) for n in (b"rXYZ", b"gXYZ", b"bXYZ")]
         curves = [_profile_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")]
-    except (KeyError, struct.error, ValueError):
+    except (KeyError, struct.error, ValueError, ZeroDivisionError):
         return None
-    to_xyz = np.array(columns).T / 65536
-    # A profile's XYZ is relative to D50, which its columns add up to.
-    matrix = np.linalg.inv(_to_xyz(_PRIMARIES[1])) @ _adapt(to_xyz.sum(axis=1)) @ to_xyz
-    return Light(curves[0], matrix)
+    with np.errstate(all="ignore"):
+        matrix = _to_bt709(np.array(columns).T / 65536)
+    return None if matrix is None else Light(tuple(curves), matrix)
 
 
 def _profile_curve(tag: bytes) -> Curve:
@@ -313,7 +328,7 @@ def _parametric_curve(tag: bytes) -> Curve:
 def _managed(path: Path, profile: bytes) -> av.VideoFrame | None:
     """The picture in sRGB by littlecms; None where that cannot use the profile on it."""
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=_MANAGED_FORMATS) as opened:
             converted = ImageCms.profileToProfile(
                 opened,
                 ImageCms.ImageCmsProfile(BytesIO(profile)),

@@ -140,7 +140,6 @@ def images_to_source(path: Path, fps: Fraction, out_path: Path) -> None:
     pictures = list_pictures(path)
     first = read_picture(pictures[0])
     look = _look_of(first)
-    _require_size(pictures[0], look)
     options = {"video_track_timescale": str(fps.numerator)}
     with av.open(str(out_path), "w", format="mov", container_options=options) as container:
         stream = container.add_stream("libx264", rate=fps, options=dict(_LOSSLESS))
@@ -159,13 +158,14 @@ def read_picture(path: Path) -> av.VideoFrame:
 
     Raises:
         UnreadableMediaError: it is none, or damaged.
-        UnusableMediaError: it is of a kind that is not taken, or film log.
+        UnusableMediaError: it is of a kind or a size that is not taken, or film log.
     """
     kind = picture_kind(path)
     if kind is None:
         raise UnreadableMediaError(f"{one_line(path)}: is no picture, or is damaged from the start")
     require_whole_picture(path, kind)
     frame = _decode(path, kind.demuxer)
+    _require_size(path, frame)
     lit = in_film_light(frame, path, kind)
     plain = _plain(lit, deep=bit_depth(frame.format.name) > 8)
     return _filtered(plain, _turning_upright(frame))
@@ -251,9 +251,9 @@ def _look_of(frame: av.VideoFrame) -> _Look:
     return _Look(*size, f"{family}10le" if deep else family, *tags)
 
 
-def _require_size(path: Path, look: _Look) -> None:
-    short_side, long_side = sorted((look.width, look.height))
-    size = f"{one_line(path)}: is {look.width}×{look.height}"
+def _require_size(path: Path, frame: av.VideoFrame) -> None:
+    short_side, long_side = sorted((frame.width, frame.height))
+    size = f"{one_line(path)}: is {frame.width}×{frame.height}"
     if long_side > MAX_LONG_SIDE or short_side > MAX_SHORT_SIDE:
         raise UnusableMediaError(
             f"{size}; the limit is {MAX_LONG_SIDE}×{MAX_SHORT_SIDE}, so scale it down"

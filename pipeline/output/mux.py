@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.media.ffmpeg_program import ffmpeg_path
 from pipeline.media.info import MediaInfo, VideoInfo
-from pipeline.media.opening import FORMATS
+from pipeline.media.opening import FORMATS, known_demuxer
 from pipeline.output.containers import QUICKTIME_LANGUAGES, KeptStream, OutputPlan
 from pipeline.output.encode import choose_encoder
 from pipeline.output.interleave import MOVIE_TIMESCALE
@@ -151,7 +151,8 @@ def _ffmpeg() -> list[str]:
 def _input(path: Path) -> list[str]:
     # "file:" and an absolute path: no name can be an option, a protocol or a pattern.
     fences = ["-protocol_whitelist", PROTOCOLS, "-format_whitelist", FORMATS]
-    return [*fences, "-i", f"file:{path.absolute()}"]
+    known = known_demuxer(path)
+    return [*fences, *(("-f", known) if known else ()), "-i", f"file:{path.absolute()}"]
 
 
 def _seconds(value: Fraction) -> str:

@@ -1,5 +1,6 @@
 """What kind of picture a file is: by its first bytes, whatever its name; and what is refused."""
 
+import contextlib
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -7,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image
+from PIL import Image, ImageCms
 
-from pipeline.errors import UnreadableMediaError, UnusableMediaError
+from pipeline.errors import InputError, UnreadableMediaError, UnusableMediaError
 from pipeline.media.frames import decode_source
 from pipeline.media.picture_kinds import picture_kind
 from pipeline.media.pictures import images_to_source, is_pictures, read_picture
@@ -214,3 +215,31 @@ def test_a_webp_that_moves_is_refused(tmp_path: Path) -> None:
     FACE.save(tmp_path / "a.webp", save_all=True, append_images=[FACE.rotate(9)])
     with pytest.raises(UnusableMediaError, match="WebP that moves"):
         is_pictures(tmp_path / "a.webp")
+
+
+def test_damage_anywhere_is_an_input_error(tmp_path: Path, ffmpeg: str) -> None:
+    """Pictures come from strangers; whatever is in one is its own fault."""
+    random = np.random.default_rng(12)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    small = FACE.resize((40, 32))
+    told = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    small.save(tmp_path / "base.png")
+    for name in ("a.jpg", "a.png", "a.tif", "a.webp", "a.avif", "a.gif", "a.bmp"):
+        small.save(tmp_path / name, exif=exif, icc_profile=told)
+    for name in ("a.exr", "a.dpx", "a.qoi", "a.hdr", "a.ras", "a.pfm"):
+        run(
+            [ffmpeg, "-v", "error", "-i", str(tmp_path / "base.png"), str(tmp_path / name)],
+            timeout=60,
+        )
+    for path in sorted(tmp_path.glob("a.*")):
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        for _ in range(40):
+            hurt = data.copy()
+            # Most of what can go wrong lies in the first kilobyte.
+            places = random.integers(4, min(len(hurt), 1000), 6)
+            hurt[places] = random.integers(0, 256, 6)
+            path.write_bytes(hurt.tobytes()[: int(random.integers(40, len(hurt) + 1))])
+            with contextlib.suppress(InputError):
+                if is_pictures(path):
+                    read_picture(path)

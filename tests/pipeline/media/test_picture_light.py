@@ -218,6 +218,17 @@ def test_a_telephones_jpeg_in_display_p3_is_brought_to_srgb(
     assert np.abs(film.mean((0, 1)) / 255 - FACE.mean((0, 1))).max() < 0.006
 
 
+def test_each_channel_may_have_a_curve_of_its_own(tmp_path: Path) -> None:
+    told = profile(BT709, SRGB_PARAMETERS)
+    green, straight = told.index(b"gTRC"), b"curv" + bytes(len(SRGB_PARAMETERS) - 4)
+    where = struct.unpack_from(">I", told, green + 4)[0]
+    told = told[:where] + straight + told[where + len(straight) :]
+    codes = FACE.copy()
+    codes[:, :, 1] = linear(codes[:, :, 1])
+    shown = codes_of(png(tmp_path / "a.png", codes, iccp(told), deep=True))
+    assert np.abs(shown - FACE).max() < 0.005
+
+
 def test_an_srgb_profile_leaves_the_samples_alone(tmp_path: Path) -> None:
     told = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     picture = Image.fromarray(np.rint(FACE * 255).astype(np.uint8))
