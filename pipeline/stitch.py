@@ -21,7 +21,7 @@ from pipeline.output.containers import KeptStream, container_of, plan_output
 from pipeline.output.interleave import Part, interleave, is_empty
 from pipeline.output.join import Timing, join_segments
 from pipeline.output.keys import stamp
-from pipeline.output.mux import Mux, write_chapters
+from pipeline.output.mux import Mux, write_chapters, write_covers
 from pipeline.output.publish import check_output, publishing
 from pipeline.output.verify import Expected, priming, verify_output
 from pipeline.running.commands import run
@@ -81,7 +81,8 @@ def stitch(
             chapters = Path(folder, "chapters") if stretch != 1 else None
             if chapters is not None:
                 write_chapters(info, timing.start_seconds, stretch, chapters)
-            _run(mux.argv(gathered, temporary, chapters), gathered, info.path)
+            covers = write_covers(info, mux.plan, Path(folder))
+            _run(mux.argv(gathered, temporary, chapters, covers), gathered, info.path)
             stamp(temporary, info.metadata, plan.container)
             expected = Expected(timing, mux.plan, language, priming(dialogue))
             return verify_output(temporary, expected)
@@ -121,7 +122,7 @@ def _lay_out(
     try:
         _run(mux.lay_out_argv(dialogue, spoken, files), dialogue, mux.info.path)
     except ToolError:
-        _run(mux.lay_out_argv(dialogue, spoken, {}), dialogue)
+        pass
     else:
         return []
     failing = []
@@ -130,6 +131,8 @@ def _lay_out(
             _run(mux.lay_out_argv(dialogue, spoken, {kept: path}), dialogue, mux.info.path)
         except ToolError:
             failing.append(kept)
+    # Last, since a call that fails leaves half a dialogue, too.
+    _run(mux.lay_out_argv(dialogue, spoken, {}), dialogue)
     return failing
 
 

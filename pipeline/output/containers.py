@@ -39,6 +39,14 @@ _MPEG_AUDIO = frozenset(("aac", "ac3", "eac3", "mp2", "mp3", "alac"))
 _MPEG_VIDEO = frozenset(("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"))
 _TEXT = frozenset(("subrip", "ass", "webvtt", "text", "mov_text"))
 
+#: Pictures that are covers where they are attached to an MKV: ending and media type of the file.
+COVER_FILES = {
+    "mjpeg": ("jpg", "image/jpeg"),
+    "png": ("png", "image/png"),
+    "gif": ("gif", "image/gif"),
+    "tiff": ("tiff", "image/tiff"),
+}
+
 #: Codecs that go in as they are, by the kind of stream; a cover is a picture attached to the file.
 HELD: dict[Container, dict[str, frozenset[str]]] = {
     "mp4": {
@@ -60,7 +68,7 @@ HELD: dict[Container, dict[str, frozenset[str]]] = {
     "matroska": {
         "video": _MPEG_VIDEO
         | {"av1", "vp8", "vp9", "theora", "ffv1", "prores", "jpeg2000", "dirac", "msmpeg4v3"},
-        "cover": frozenset(("mjpeg", "png", "gif", "tiff")),
+        "cover": frozenset(COVER_FILES),
         "audio": _MPEG_AUDIO
         | (_PCM - {"pcm_f32be", "pcm_f64be"})
         | {"pcm_u8", "opus", "flac", "dts", "mp1", "vorbis", "truehd", "mlp", "tta", "wavpack"},
@@ -120,7 +128,11 @@ class KeptStream:
     @property
     def is_file(self) -> bool:
         """An attachment or a cover: a file within the file, with no place in time."""
-        return self.stream.kind == "attachment" or _is_cover(self.stream)
+        return self.stream.kind == "attachment" or self.is_cover
+
+    @property
+    def is_cover(self) -> bool:
+        return _is_cover(self.stream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +236,8 @@ def _choose_codec(stream: StreamInfo, container: Container) -> str | None:
     if stream.kind == "attachment":
         return "copy" if container == "matroska" else None
     kind = "cover" if _is_cover(stream) else stream.kind
+    if isinstance(stream, AudioInfo) and not (stream.sample_rate and stream.channels):
+        return None
     if stream.codec in HELD[container].get(kind, ()):
         return "copy"
     if isinstance(stream, AudioInfo):
@@ -256,6 +270,8 @@ def _leave_out(stream: StreamInfo, container: Container, info: MediaInfo) -> Lef
         return LeftOut(stream, "data that no muxer can copy")
     if stream.kind != "attachment" and stream.codec is None:
         return LeftOut(stream, "there is no decoder for its codec")
+    if isinstance(stream, AudioInfo) and not (stream.sample_rate and stream.channels):
+        return LeftOut(stream, "it is announced, but its first packets are not there")
     what = stream.codec or "attachments"
     if _is_cover(stream):
         what = f"{what} as a cover"

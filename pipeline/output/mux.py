@@ -1,15 +1,15 @@
 """The streams, in order of time, and all the source says of them, become the output."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from pipeline.media.ffmpeg_program import ffmpeg_path
 from pipeline.media.info import MediaInfo, VideoInfo
-from pipeline.media.opening import FORMATS, known_demuxer
-from pipeline.output.containers import QUICKTIME_LANGUAGES, KeptStream, OutputPlan
+from pipeline.media.opening import FORMATS, known_demuxer, open_media
+from pipeline.output.containers import COVER_FILES, QUICKTIME_LANGUAGES, KeptStream, OutputPlan
 from pipeline.output.encode import choose_encoder
 from pipeline.output.interleave import MOVIE_TIMESCALE
 from pipeline.output.join import Timing
@@ -70,24 +70,39 @@ class Mux:
             options += ["-write_btrt", "0"]
         return [*options, *self._container(path)]
 
-    def argv(self, gathered: Path, out: Path, chapters: Path | None = None) -> list[str]:
+    def argv(
+        self,
+        gathered: Path,
+        out: Path,
+        chapters: Path | None = None,
+        covers: Mapping[KeptStream, Path] | None = None,
+    ) -> list[str]:
         """All streams of ``gathered`` and the source's files within files, tagged.
 
-        ``chapters`` take the place of the source's own; see :func:`write_chapters`.
+        Args:
+            gathered: picture, dialogue and what is kept of the source, in order of time.
+            out: the file to write.
+            chapters: take the place of the source's own; see :func:`write_chapters`.
+            covers: those that are to be attachments; see :func:`write_covers`.
         """
+        covers = covers or {}
+        mapped = [kept for kept in self.plan.kept if kept not in covers]
         argv = [*_ffmpeg(), *_hdr_options(self.info.video), *_input(gathered), *self._source()]
         if chapters is not None:
             argv += ["-f", "ffmetadata", "-i", f"file:{chapters.absolute()}"]
         argv += ["-map", "0:0", "-map", "0:1"]
         following = 2
-        for kept in self.plan.kept:
+        for kept in mapped:
             argv += ["-map", f"1:{kept.stream.index}" if kept.is_file else f"0:{following}"]
             following += not kept.is_file
+        for path in covers.values():
+            argv += ["-attach", f"file:{path.absolute()}"]
         argv += ["-map_metadata", "1", "-map_chapters", "1" if chapters is None else "2"]
         argv += ["-c", "copy"]
         argv += _picture_options(self.info) + _dialogue_options(self.language, self.title)
         argv += (
-            _kept_options(self.plan)
+            _kept_options(mapped)
+            + _cover_options(list(covers), 2 + len(mapped))
             + self._language_options()
             + _brand_options(self.info)
             + key_options(self.info.metadata, self.plan.container)
@@ -144,6 +159,18 @@ def write_chapters(info: MediaInfo, first: Fraction, stretch: Fraction, out: Pat
     out.write_text("\n".join(lines) + "\n")
 
 
+def write_covers(info: MediaInfo, plan: OutputPlan, folder: Path) -> dict[KeptStream, Path]:
+    """A file for each cover of an MKV: what is not attached there is a track of one frame."""
+    covers = {kept: folder / f"cover{kept.stream.index}" for kept in plan.kept if kept.is_cover}
+    if plan.container != "matroska":
+        return {}
+    for kept, path in covers.items():
+        with open_media(info.path) as container:
+            packet = next(container.demux(container.streams[kept.stream.index]))
+            path.write_bytes(bytes(packet))
+    return covers
+
+
 def _ffmpeg() -> list[str]:
     return [ffmpeg_path(), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"]
 
@@ -183,16 +210,27 @@ def _dialogue_options(language: str | None, title: str) -> list[str]:
     return [*options, "-disposition:a:0", "default+dub"]
 
 
-def _kept_options(plan: OutputPlan) -> list[str]:
+def _kept_options(mapped: Sequence[KeptStream]) -> list[str]:
     """Tags of the source's other streams; none of their sound is the default any more."""
     options: list[str] = []
-    for place, kept in enumerate(plan.kept, start=2):
+    for place, kept in enumerate(mapped, start=2):
         # Naming any -map_metadata ends ffmpeg's own copying of tags, so each stream is named.
         options += [f"-map_metadata:s:{place}", f"1:s:{kept.stream.index}"]
         flags = set(kept.stream.disposition) - (
             {"default"} if kept.stream.kind == "audio" else set()
         )
         options += [f"-disposition:{place}", "+".join(sorted(flags)) or "0"]
+    return options
+
+
+def _cover_options(covers: Sequence[KeptStream], first: int) -> list[str]:
+    """Tags of the covers that are attachments, the output's streams from ``first`` on."""
+    options: list[str] = []
+    for place, cover in enumerate(covers, start=first):
+        ending, kind = COVER_FILES[cover.stream.codec or ""]
+        told = {key.lower(): value for key, value in cover.stream.metadata.items()}
+        options += [f"-metadata:s:{place}", f"filename={told.get('filename', f'cover.{ending}')}"]
+        options += [f"-metadata:s:{place}", f"mimetype={kind}"]
     return options
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.errors import ToolError
 from pipeline.media.probe import probe
-from pipeline.output.containers import HELD, Container
+from pipeline.output.containers import COVER_FILES, HELD, Container
 from pipeline.running.commands import run
-from tests.pipeline.output.tiny import dub_film, make_film
+from tests.pipeline.output.tiny import PICTURE, dub_film, make_film
 
 ENDINGS = ("mp4", "mov", "mkv")
 
@@ -29,20 +29,70 @@ def test_the_muxer_takes_every_codec_of_the_tables(container: Container) -> None
             assert muxer.add_mux_stream(codec).type == kind, codec
 
 
-def test_a_track_that_does_not_decode_costs_itself_alone(ffmpeg: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_track_that_does_not_decode_costs_itself_alone(
+    ffmpeg: str, tmp_path: Path, place: int
+) -> None:
     """FLAC becomes PCM in MOV, and of this not one frame is whole."""
     source = tmp_path / "film.mkv"
-    argv = ["-map", "0", "-map", "1", "-map", "1", "-c:a:0", "flac", "-c:a:1", "aac"]
-    make_film(ffmpeg, source, *argv, "-metadata:s:a:0", "title=Broken")
+    argv = ["-map", "0", "-map", "1", "-map", "1", "-c:a", "aac", f"-c:a:{place}", "flac"]
+    make_film(ffmpeg, source, *argv)
     whole = source.read_bytes()
-    for packet in packets(source, 1):
+    for packet in packets(source, 1 + place):
         whole = whole.replace(packet[4:], bytes(len(packet) - 4))
     source.write_bytes(whole)
     facts = dub_film(ffmpeg, source, tmp_path / "out.mov")
     assert [(left["index"], left["reason"]) for left in facts["left_out"]] == [
-        (1, "ffmpeg fails on it")
+        (1 + place, "ffmpeg fails on it")
     ]
     assert [audio.codec for audio in probe(tmp_path / "out.mov").audio] == ["aac", "aac"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_track_that_a_broadcast_only_announces_is_left_out(
+    ffmpeg: str, tmp_path: Path, ending: str
+) -> None:
+    source = tmp_path / "film.ts"
+    make_film(ffmpeg, source, "-map", "0", "-map", "1", "-map", "1", "-c:a", "aac")
+    whole = source.read_bytes()
+    parts = [whole[i : i + 188] for i in range(0, len(whole), 188)]
+    third = [part for part in parts if (part[1] & 31, part[2]) != (1, 2)]
+    source.write_bytes(b"".join(third))
+    assert len(third) < len(parts)
+    (left,) = dub_film(ffmpeg, source, tmp_path / f"out.{ending}")["left_out"]
+    assert (left["index"], left["codec"]) == (2, "aac")
+    assert left["reason"] == "it is announced, but its first packets are not there"
+
+
+@pytest.mark.parametrize("codec", ["mjpeg", "png", "gif", "tiff"])
+def test_a_cover_in_mkv_stays_a_cover(ffmpeg: str, tmp_path: Path, codec: str) -> None:
+    ending, kind = COVER_FILES[codec]
+    cover = tmp_path / f"front.{ending}"
+    run([ffmpeg, "-v", "error", *PICTURE, "-frames:v", "1", str(cover)], timeout=60)
+    argv = ["-map", "0", "-map", "1", "-c:a", "aac", "-attach", str(cover)]
+    source = make_film(ffmpeg, tmp_path / "film.mkv", *argv, "-metadata:s:t", f"mimetype={kind}")
+    assert dub_film(ffmpeg, source, tmp_path / "out.mkv")["left_out"] == []
+    (found,) = probe(tmp_path / "out.mkv").others
+    assert (found.codec, found.disposition) == (codec, ("attached_pic",))
+    assert found.metadata == {"filename": cover.name, "mimetype": kind}
+    assert packets(tmp_path / "out.mkv", found.index) == [cover.read_bytes()]
+
+
+def test_fonts_and_a_cover_are_kept_side_by_side(ffmpeg: str, tmp_path: Path) -> None:
+    argv = ["-map", "0", "-map", "1", "-c:a", "aac"]
+    for place, name in enumerate(("cover.png", "a.ttf", "b.ttf")):
+        run([ffmpeg, "-v", "error", *PICTURE, "-frames:v", "1", "-f", "image2", "-c:v", "png",
+             str(tmp_path / name)], timeout=60)  # fmt: skip
+        kind = "image/png" if place == 0 else "font/ttf"
+        argv += ["-attach", str(tmp_path / name), f"-metadata:s:t:{place}", f"mimetype={kind}"]
+    source = make_film(ffmpeg, tmp_path / "film.mkv", *argv)
+    assert dub_film(ffmpeg, source, tmp_path / "out.mkv")["left_out"] == []
+    found = [(s.kind, s.metadata["filename"]) for s in probe(tmp_path / "out.mkv").others]
+    assert sorted(found) == [
+        ("attachment", "a.ttf"),
+        ("attachment", "b.ttf"),
+        ("video", "cover.png"),
+    ]
 
 
 @pytest.fixture
