@@ -19,7 +19,7 @@ from pipeline.media.opening import one_line
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.output.containers import container_of
 from pipeline.output.publish import are_one, check_output
-from pipeline.report import Report, describe_cost, write_report
+from pipeline.report import Report, describe_cost, picture_notes, write_report
 from pipeline.running.processes import Advance, for_each_segment
 from pipeline.running.progress import Progress, Silent
 from pipeline.running.resources import ResourceMeter
@@ -111,6 +111,9 @@ def dub_film(order: Order, progress: Progress) -> Report:
                 network,
                 order.more_dialogues,
             )
+        for sentence in picture_notes(report):
+            if sentence not in prepared.left_out:
+                progress.note(sentence)
         report["source"]["path"] = str(order.source)
         report["dialogue"]["path"] = str(order.dialogue)
         report["output"]["path"] = str(order.output)

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from pipeline.composite import paste_mouth, read_crop
 from pipeline.faces.linking import runs_of
 from pipeline.faces.tracks import TrackedFace, Tracks
+from pipeline.media.extras import Seen
 from pipeline.media.frames import read_frames
 from pipeline.media.info import VideoInfo
 from pipeline.networks import Network
@@ -79,8 +80,8 @@ class Renderer:
         *,
         untouched: bool = False,
         preview_to: PreviewFiles | None = None,
-    ) -> None:
-        """Write the output frames [start, end) as one encoded segment.
+    ) -> Seen:
+        """Write the output frames [start, end) as one encoded segment; returns what they carried.
 
         Args:
             start, end: output frames.
@@ -93,6 +94,8 @@ class Renderer:
         options, source, timeline = task.options, task.source, task.timeline
         tracks = task.untouched if untouched else task.tracks
         shown = timeline.source_index[start:end]
+        indices = timeline.source_index
+        follows = np.diff(indices, prepend=indices[0] - 1) == 1
         speaks = np.array([bool(tracks.faces_at(index)) for index in shown.tolist()], bool)
         features = self._features if speaks.any() else ()
         frames = read_frames(source.objects, source.plan, source.segments, shown)
@@ -112,8 +115,9 @@ class Renderer:
                 frame.pts = int(timeline.pts[output_index])
                 if preview is not None:
                     preview.add(output_index, frame)
-                encoder.encode(frame)
+                encoder.encode(frame, follows=bool(follows[output_index]))
                 advance(1)
+        return encoder.seen
 
     @cached_property
     def _features(self) -> Sequence[Any]:

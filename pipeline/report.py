@@ -13,6 +13,8 @@ from pydantic import TypeAdapter
 from pipeline.artifacts import sha256_of
 from pipeline.faces.linking import runs_of
 from pipeline.faces.tracks import Tracks
+from pipeline.media.extras import CAPTIONS, LEFT_OUT, STEREOSCOPIC, Seen
+from pipeline.media.info import VideoInfo
 from pipeline.options import DubOptions
 from pipeline.output.publish import publishing
 from pipeline.prepare import Dialogue, Source
@@ -136,6 +138,62 @@ def describe_frames(
         "kept_original": sorted(ranges, key=lambda each: (each["start"], each["end"])),
         "shots": tracks.describe(),
     }
+
+
+#: AVChromaLocation by number.
+_CHROMA_LOCATIONS = ("", "left", "center", "topleft", "top", "bottomleft", "bottom")
+
+
+def describe_picture(video: VideoInfo, seen: Seen, output: Path) -> Report:
+    """What became of all that the source's picture comes with beside its samples.
+
+    Args:
+        video: the source's picture.
+        seen: what its frames carried while they were encoded.
+        output: by its extension, the container.
+    """
+    carried = {*video.carries, *seen.extras}
+    kept = []
+    if video.crop is not None:
+        kept.append("the crop: what is hidden is not in the picture")
+    if video.chroma_location:
+        kept.append(f"the chroma location ({_CHROMA_LOCATIONS[video.chroma_location]})")
+    if CAPTIONS in carried:
+        kept.append("closed captions (CEA-608, CEA-708)")
+    if output.suffix.lower() == ".mkv" and "stereo_mode" in video.metadata:
+        # Matroska's own tag, which goes along with the others.
+        carried.discard(STEREOSCOPIC)
+        kept.append("the stereoscopic (3D) layout")
+    left_out = dict(LEFT_OUT[name] for name in sorted(carried & LEFT_OUT.keys()))
+    if seen.captions_dropped:
+        what = f"closed captions of {seen.captions_dropped} frames"
+        left_out[what] = "they are held, or shown again or in another order"
+    found: Report = {
+        "kept": kept,
+        "left_out": [{"what": what, "why": why} for what, why in left_out.items()],
+    }
+    if seen.interlaced:
+        found["interlaced"] = {"frames": seen.interlaced, "first": seen.first_interlaced}
+    if seen.other_colors:
+        found["other_colors"] = {"frames": seen.other_colors, "first": seen.first_other_colors}
+    return {"picture": found}
+
+
+def picture_notes(report: Report) -> list[str]:
+    """What a person should be told of the picture, a line each."""
+    picture = report.get("picture", {})
+    notes = [
+        f"left out of the picture: {each['what']}; {each['why']}"
+        for each in picture.get("left_out", ())
+    ]
+    for name, what in (
+        ("interlaced", "frames are woven of two fields and were encoded as frames"),
+        ("other_colors", "frames are tagged with other colours than the film"),
+    ):
+        if name in picture:
+            found = picture[name]
+            notes.append(f"{found['frames']} {what}, from frame {found['first']} of the output on")
+    return notes
 
 
 def describe_output(name: str, path: Path) -> Report:

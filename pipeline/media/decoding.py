@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 from pipeline.errors import UnreadableMediaError, UnusableMediaError
 from pipeline.media.cutting import OBJECT_FORMATS, ORIGIN_TAG
 from pipeline.media.declared import declared
-from pipeline.media.info import DEFAULT_FRAME_RATE, Crop
+from pipeline.media.info import DEFAULT_FRAME_RATE, UNSPECIFIED, Crop
 from pipeline.media.opening import (
     VIDEO_DEMUXERS,
     one_line,
@@ -162,7 +162,16 @@ def _restore(frame: av.VideoFrame, plan: SourcePlan, origin: int, object_path: P
 
 
 def _tagged(frame: av.VideoFrame, plan: SourcePlan) -> av.VideoFrame:
-    """An object keeps no colour tags of its own; the bitstream may have none either."""
-    frame.color_range, frame.colorspace = plan.color.range, plan.color.space
-    frame.color_primaries, frame.color_trc = plan.color.primaries, plan.color.transfer
+    """An object keeps no colour tags of its own; the bitstream may have none either.
+
+    A frame that says it is of another colour keeps that: whoever encodes it tells of it.
+    """
+    color = plan.color
+    frame.color_range = frame.color_range or color.range
+    if frame.colorspace == UNSPECIFIED:
+        frame.colorspace = color.space
+    if frame.color_primaries == UNSPECIFIED:
+        frame.color_primaries = color.primaries
+    if frame.color_trc == UNSPECIFIED:
+        frame.color_trc = color.transfer
     return frame

@@ -11,6 +11,10 @@ DEFAULT_FRAME_RATE = Fraction(25)
 UNSPECIFIED = 2
 UNSPECIFIED_RANGE = 0
 
+#: BT.601's and BT.2020's transfer is BT.709's; the two matrices of BT.601 are one.
+_SAME_TRANSFER = {6: 1, 14: 1, 15: 1}
+_SAME_SPACE = {6: 5}
+
 
 @dataclass(frozen=True, slots=True)
 class ColorTags:
@@ -23,6 +27,17 @@ class ColorTags:
     space: int = UNSPECIFIED
     primaries: int = UNSPECIFIED
     transfer: int = UNSPECIFIED
+
+    def meaning(self) -> dict[str, int]:
+        """What is specified, by field; numbers that mean the same are one number."""
+        named = {
+            "range": self.range or UNSPECIFIED_RANGE,
+            "space": _SAME_SPACE.get(self.space, self.space),
+            "primaries": self.primaries or UNSPECIFIED,
+            "transfer": _SAME_TRANSFER.get(self.transfer, self.transfer) or UNSPECIFIED,
+        }
+        silent = {"range": UNSPECIFIED_RANGE}
+        return {k: v for k, v in named.items() if v != silent.get(k, UNSPECIFIED)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,9 +235,13 @@ _WAYS_OUT = {
     _TRANSFER: _ONE_LIGHT,
 }
 
-#: Numbers of ITU-T H.273 that mean the same: BT.601's and BT.2020's transfer is BT.709's.
-_SAME_TRANSFER = {6: 1, 14: 1, 15: 1}
-_SAME_MATRIX = {6: 5}
+#: FFmpeg's names for the numbers of ITU-T H.273.
+_COLORS: dict[str, tuple[str, type[IntEnum]]] = {
+    "range": (_RANGE, ColorRange),
+    "space": (_MATRIX, Colorspace),
+    "primaries": (_PRIMARIES, ColorPrimaries),
+    "transfer": (_TRANSFER, ColorTrc),
+}
 
 
 def _traits(look: Look) -> dict[str, str]:
@@ -249,22 +253,12 @@ def _traits(look: Look) -> dict[str, str]:
     }
     if look.pixel_shape is not None:
         found[_SHAPE] = f"{look.pixel_shape.numerator}:{look.pixel_shape.denominator}"
-    color = look.color
-    if color.range != UNSPECIFIED_RANGE:
-        found[_RANGE] = "full" if color.range == ColorRange.JPEG else "limited"
-    if color.space != UNSPECIFIED:
-        found[_MATRIX] = _name(Colorspace, _SAME_MATRIX.get(color.space, color.space))
-    if color.primaries not in _SILENT:
-        found[_PRIMARIES] = _name(ColorPrimaries, color.primaries)
-    if color.transfer not in _SILENT:
-        found[_TRANSFER] = _name(ColorTrc, _SAME_TRANSFER.get(color.transfer, color.transfer))
+    for field, number in look.color.meaning().items():
+        what, names = _COLORS[field]
+        found[what] = _name(names, number)
     return found
 
 
-#: Unspecified, and the number that is reserved: primaries and transfer.
-_SILENT = (0, UNSPECIFIED)
-
-
 def _name(kind: type[IntEnum], number: int) -> str:
-    """FFmpeg's name for a number of ITU-T H.273; the number where PyAV has none."""
+    """The number where PyAV has no name for it."""
     return kind(number).name.lower() if number in set(kind) else str(number)

@@ -46,7 +46,12 @@ def side_data_kinds(frame: av.VideoFrame) -> set[str]:
 
 def side_data(frame: av.VideoFrame, kind: str) -> bytes | None:
     """What a frame carries of one kind, in the layout of FFmpeg's structure for it."""
-    return next((bytes(item) for item in _items(frame) if item.type.name == kind), None)
+    return next(iter(all_side_data(frame, kind)), None)
+
+
+def all_side_data(frame: av.VideoFrame, kind: str) -> list[bytes]:
+    """The same of a kind that a frame may carry several of."""
+    return [bytes(item) for item in _items(frame) if item.type.name == kind]
 
 
 def _items(frame: av.VideoFrame) -> list[Any]:

@@ -16,8 +16,10 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
+from pipeline.media.extras import CAPTIONS, Seen, see
 from pipeline.media.info import HdrMetadata, VideoInfo
-from pipeline.media.planes import plane_arrays
+from pipeline.media.planes import filtered, plane_arrays
+from pipeline.media.sidedata import side_data
 from pipeline.output.publish import writing_errors
 
 Encoder = Literal["libx264", "libx265"]
@@ -43,6 +45,9 @@ KEYFRAME_SECONDS = 2
 #: Pictures above this many pixels are encoded without looking ahead and without B-frames: each
 #: frame that waits in the encoder costs its size several times over (8192×4320: 53 MB in 8 bits).
 LARGE_PICTURE = 4096 * 2304
+
+#: AVChromaLocation: unspecified, and left, which is what both codecs take for silence.
+_PLAIN_LOCATIONS = (0, 1)
 
 #: x265 wants at least one whole coding tree in a picture; its presets use up to 64×64.
 _SMALL_SIDE = 64
@@ -100,6 +105,7 @@ class SegmentEncoder:
     ) -> None:
         self.path = path
         self.frames = 0
+        self.seen = Seen()
         self._video = video
         self._settings = _choose_settings(video, crf, preset)
         self._first_pts: int | None = None
@@ -132,8 +138,15 @@ class SegmentEncoder:
         context.color_trc = video.color.transfer
         return stream
 
-    def encode(self, frame: av.VideoFrame) -> None:
-        """Take the next frame; its pts, in the source's time base, must grow."""
+    def encode(self, frame: av.VideoFrame, *, follows: bool = True) -> None:
+        """Take the next frame; its pts, in the source's time base, must grow.
+
+        Args:
+            frame: with captions and whatever else it carries as the decoder gave it.
+            follows: it is shown where it follows the frame before it in the film. Captions are a
+                stream of characters: of a frame that is held, or shown again or backwards, they
+                would be a stammer, and are dropped.
+        """
         if frame.pts is None or (self._first_pts is not None and frame.pts <= self._last_pts):
             raise ValueError(
                 f"frames must come in order of time: {frame.pts} after {self._last_pts}"
@@ -141,7 +154,11 @@ class SegmentEncoder:
         if self._first_pts is None:
             self._first_pts = frame.pts
         self._last_pts = frame.pts
+        drops = not follows and side_data(frame, CAPTIONS) is not None
+        self.seen = self.seen.followed_by(see(frame, self._video.color, captions_dropped=drops))
         fitted = _fit(frame, self._settings)
+        if drops:
+            fitted = filtered(fitted, "sidedata", f"mode=delete:type={CAPTIONS}")
         fitted.pts = frame.pts - self._first_pts
         fitted.time_base = self._video.time_base
         # The decoder leaves the source's picture types; kept, they would dictate ours.
@@ -187,7 +204,13 @@ def _choose_settings(video: VideoInfo, crf: float | None, preset: str | None) ->
     encoder = choose_encoder(video)
     crf = DEFAULT_CRF[encoder] if crf is None else crf
     size = coded_size(video)
-    options = {"preset": preset or DEFAULT_PRESET[encoder]}
+    # a53cc: closed captions (CEA-608, 708) go where they came from, beside each picture.
+    options = {"preset": preset or DEFAULT_PRESET[encoder], "a53cc": "1"}
+    if (
+        choose_pix_fmt(video).startswith("yuv420p")
+        and video.chroma_location not in _PLAIN_LOCATIONS
+    ):
+        options["chroma_sample_location"] = str(video.chroma_location)
     if encoder == "libx264":
         options |= {"qp": "0"} if crf == 0 else {"crf": f"{crf:g}"}
         parameters = _x264_parameters(video, size)
@@ -240,9 +263,9 @@ def _fit(frame: av.VideoFrame, settings: _Settings) -> av.VideoFrame:
         frame = frame.reformat(format=settings.pix_fmt)
     if (frame.width, frame.height) == settings.size:
         return frame
-    padded = av.VideoFrame(*settings.size, settings.pix_fmt)
+    # A filter, for the sake of what the frame carries.
+    padded = filtered(frame, "pad", f"{settings.size[0]}:{settings.size[1]}")
     for small, large in zip(plane_arrays(frame), plane_arrays(padded), strict=True):
         down, across = large.shape[0] - small.shape[0], large.shape[1] - small.shape[1]
         large[:] = np.pad(small, ((0, down), (0, across)), mode="edge")
-    padded.pts = frame.pts
     return padded

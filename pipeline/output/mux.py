@@ -21,6 +21,7 @@ _STALE_TAGS = frozenset(
     (
         "ENCODER",
         "DURATION",
+        "ALPHA_MODE",  # Matroska's, of a picture whose alpha is gone
         "BPS",
         "NUMBER_OF_FRAMES",
         "NUMBER_OF_BYTES",

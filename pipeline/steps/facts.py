@@ -15,10 +15,14 @@ from pipeline.options import DubOptions
 Facts = TypeVar("Facts")
 
 #: Raised when what the render stage writes changes.
-RENDER_VERSION = 4
+RENDER_VERSION = 5
 
 #: The file of a rendered range's artifact.
 SEGMENT_FILE = "segment.nut"
+
+#: What its frames carried, and both: what an artifact must hold.
+SEEN_FILE = "seen.json"
+RANGE_FILES = (SEGMENT_FILE, SEEN_FILE)
 
 #: What may lie beside it: before and after, as a small film and a picture.
 PREVIEW_FILE, STILL_FILE = "preview.mp4", "still.jpg"
@@ -67,7 +71,8 @@ class Prepared:
         frame_rate: of the source, on average.
         source_seconds, dialogue_seconds: their lengths.
         more_dialogue_names: of the dialogues a timeline has beyond the first.
-        left_out: a sentence for each stream of the source that will be missed in the output.
+        left_out: a sentence for each stream of the source, and for what its picture carries, that
+            will be missed in the output.
         boxes_key: artifact of the boxes that say who is dubbed; None where there are none.
     """
 

@@ -9,6 +9,7 @@ from pipeline.artifacts import Read, Store, sha256_of
 from pipeline.detect import DetectTask
 from pipeline.errors import CheckpointError, TimelineError
 from pipeline.faces.choosing import prepare_boxes
+from pipeline.media.extras import Seen
 from pipeline.media.info import MediaInfo
 from pipeline.media.opening import one_line
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
@@ -25,6 +26,7 @@ from pipeline.prepare import (
     sound_key,
     source_key,
 )
+from pipeline.report import describe_picture, picture_notes
 from pipeline.running.processes import Advance
 from pipeline.steps.facts import DetectStep, NetworkFacts, Prepared
 from pipeline.steps.timing import choose_timeline
@@ -215,7 +217,9 @@ def _left_out(inputs: Inputs, source: Source, dialogue: Dialogue) -> tuple[str, 
     moves = not choose_timeline(source, dialogue, options).keeps_time
     moved_by = options.sync_mode if moves else None
     plan = plan_output(source.info, Path(inputs.output_name), options.keep_audio, moved_by)
-    return tuple(str(left) for left in plan.left_out if left.is_missed)
+    tracks = tuple(str(left) for left in plan.left_out if left.is_missed)
+    picture = describe_picture(source.video, Seen(), Path(inputs.output_name))
+    return (*tracks, *picture_notes(picture))
 
 
 def _check_ranges(source: Source, options: DubOptions) -> None:

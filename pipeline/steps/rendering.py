@@ -12,6 +12,8 @@ from pipeline.render import Renderer
 from pipeline.running.processes import Advance
 from pipeline.steps.facts import (
     PREVIEW_FILE,
+    RANGE_FILES,
+    SEEN_FILE,
     SEGMENT_FILE,
     STILL_FILE,
     NetworkFacts,
@@ -49,7 +51,7 @@ def is_rendered(
 ) -> bool:
     """Whether a range's artifact is in the store."""
     key = render_key(step, network.digest, untouched=untouched)
-    return store.holds(Read(key, (SEGMENT_FILE,)))
+    return store.holds(Read(key, RANGE_FILES))
 
 
 def render(
@@ -77,7 +79,7 @@ def render(
             without them, so whoever reads them must do without.
 
     Returns:
-        The key of the range's artifact, which holds SEGMENT_FILE, and the network.
+        The key of the range's artifact, which holds RANGE_FILES, and the network.
 
     Raises:
         MissingArtifactsError: what the step reads is not in the store.
@@ -87,13 +89,13 @@ def render(
     _check_network(prepared, choice)
     network = load_network(choice)
     key = render_key(step, network.digest, untouched=untouched)
-    if store.holds(Read(key, (SEGMENT_FILE,))):
+    if store.holds(Read(key, RANGE_FILES)):
         advance(step.frames)
         return Rendered(key, network)
     store.require(*step.reads)
     renderer = _renderer(prepared, tracked.tracks_key, choice, store)
     with store.writing_folder(key) as folder:
-        renderer.write(
+        seen = renderer.write(
             step.start,
             step.end,
             folder / SEGMENT_FILE,
@@ -101,6 +103,7 @@ def render(
             untouched=untouched,
             preview_to=preview_files(folder) if with_preview else None,
         )
+        seen.save(folder / SEEN_FILE)
     return Rendered(key, network)
 
 

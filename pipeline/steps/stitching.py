@@ -3,12 +3,14 @@
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.artifacts import Read, Store
+from pipeline.media.extras import Seen
 from pipeline.networks.draft import DraftNetwork
 from pipeline.output.preview import PreviewPart, join_previews
 from pipeline.output.publish import UNFINISHED
@@ -21,6 +23,7 @@ from pipeline.report import (
     describe_frames,
     describe_inputs,
     describe_output,
+    describe_picture,
     describe_timeline,
 )
 from pipeline.running.growth import telling_growth
@@ -29,6 +32,8 @@ from pipeline.sound.assembly import FILM, encode_assembled
 from pipeline.sound.dialogue import encode_dialogue
 from pipeline.steps.facts import (
     PREVIEW_FILE,
+    RANGE_FILES,
+    SEEN_FILE,
     SEGMENT_FILE,
     NetworkFacts,
     Prepared,
@@ -66,7 +71,7 @@ def stitch(
             is copied frame by frame from the source here.
         source, dialogue: the inputs on this machine; a source of pictures need not exist.
         output: the file to write.
-        store: holds all ``rendered`` (SEGMENT_FILE), ``tracks_key``, the source's and the sound's
+        store: holds all ``rendered`` (RANGE_FILES), ``tracks_key``, the source's and the sound's
             facts, and PICTURES_FILE of a source of pictures.
         advance: told of frames copied for ranges without an artifact, and called with 0, from
             threads, as long as it goes on.
@@ -118,6 +123,9 @@ def stitch(
             ]
             join_previews(parts, timing, track, preview, folder)
     kept = _kept_original(task, tracked, ranges)
+    seen = reduce(
+        Seen.followed_by, (Seen.load(store.path(key) / SEEN_FILE) for key in keys), Seen()
+    )
     names = (prepared.dialogue_name, *prepared.more_dialogue_names)
     return {
         **describe_inputs(task.source, prepared.source_name, task.dialogue, prepared.dialogue_name),
@@ -126,6 +134,7 @@ def stitch(
         **describe_timeline(names, options),
         **describe_face_choice(options, task.tracks),
         **facts,
+        **describe_picture(task.source.video, seen, output),
         **describe_frames(task.tracks, task.timeline, kept),
     }
 
@@ -152,7 +161,7 @@ def _complete(
     with_preview: bool,
 ) -> None:
     """See to it that the segment of every range is in the store; copy those nobody rendered."""
-    segments = {key: Read(key, (SEGMENT_FILE,)) for key in ranges}
+    segments = {key: Read(key, RANGE_FILES) for key in ranges}
     unrendered = {
         key: step
         for key, step in ranges.items()
@@ -166,7 +175,7 @@ def _complete(
     renderer = Renderer(task, DraftNetwork())  # which is not asked: nobody is dubbed
     for key, step in unrendered.items():
         with store.writing_folder(key) as folder:
-            renderer.write(
+            seen = renderer.write(
                 step.start,
                 step.end,
                 folder / SEGMENT_FILE,
@@ -174,6 +183,7 @@ def _complete(
                 untouched=True,
                 preview_to=preview_files(folder) if with_preview else None,
             )
+            seen.save(folder / SEEN_FILE)
 
 
 def _kept_original(

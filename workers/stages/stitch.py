@@ -10,7 +10,7 @@ from infra.db.jobs import list_steps
 from infra.db.orders import JobOutput, StepResult
 from infra.storage.names import output_key
 from pipeline.artifacts import Read
-from pipeline.steps.facts import PREVIEW_FILE, SEGMENT_FILE, NetworkFacts, from_json
+from pipeline.steps.facts import PREVIEW_FILE, RANGE_FILES, NetworkFacts, from_json
 from workers.stages.facts import prepared_of, tracked_of
 from workers.step import StepAtWork
 
@@ -21,7 +21,7 @@ def stitch(step: StepAtWork) -> StepResult:
     prepared, tracked = prepared_of(claim), tracked_of(claim)
     rendered = _rendered(step)
     previews = step.farm.settings.previews
-    files = (SEGMENT_FILE, PREVIEW_FILE) if previews else (SEGMENT_FILE,)
+    files = (*RANGE_FILES, PREVIEW_FILE) if previews else RANGE_FILES
     step.fetch(Read(key, files) for key in set(rendered.values()))
     network = claim.job_facts.get("render", {}).get("network")
     folder = step.pins.add(f"output-{uuid.uuid4().hex}")

@@ -10,7 +10,7 @@ import pytest
 from pipeline.media.probe import probe
 from pipeline.output.preview import HalfSize
 from pipeline.steps.detecting import detect
-from pipeline.steps.facts import PREVIEW_FILE, SEGMENT_FILE, STILL_FILE, render_key
+from pipeline.steps.facts import PREVIEW_FILE, RANGE_FILES, SEGMENT_FILE, STILL_FILE, render_key
 from pipeline.steps.preparing import prepare
 from pipeline.steps.rendering import load_network, render
 from pipeline.steps.stitching import stitch
@@ -46,7 +46,7 @@ def stitch_with_preview(farm: Farm, dub: Dub, clips: Path, *, without: int | Non
         farm.fetch(store, step.reads)
         render(dub.prepared, dub.tracked, step, DRAFT, store, SILENT, with_preview=has_preview)
         made = {path.name for path in store.path(key).iterdir()}
-        assert made == {SEGMENT_FILE} | ({PREVIEW_FILE, STILL_FILE} if has_preview else set())
+        assert made == {*RANGE_FILES} | ({PREVIEW_FILE, STILL_FILE} if has_preview else set())
         assert (store.path(key) / SEGMENT_FILE).read_bytes() == (
             farm.bucket / key / SEGMENT_FILE
         ).read_bytes()
