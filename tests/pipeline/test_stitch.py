@@ -351,7 +351,8 @@ def test_verification_sees_what_is_wrong(clips: Path, tmp_path: Path) -> None:
         Expected(replace(timing, end=timing.end + 3 * FRAMES), plan, "deu", before),
         Expected(timing, bare, "deu", before),
         Expected(timing, plan, "fra", before),
-        Expected(timing, plan, "deu", before + Fraction(1, 10)),
+        Expected(timing, plan, "deu", before + Fraction(3, 1000)),
+        Expected(timing, plan, "deu", before - Fraction(3, 1000)),
     ):
         with pytest.raises(InternalError):
             verify_output(output, wrong)
