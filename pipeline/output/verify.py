@@ -61,8 +61,8 @@ def verify_output(path: Path, expected: Expected) -> dict[str, Any]:
     """Check a finished file from its packets, and decode its first and last frame.
 
     Checked are the number of frames, each frame's time relative to the first, that the dubbed sound
-    starts with the picture and is as long to one AAC frame, every stream that was to be kept, the dubbed track
-    being the default one, and that both ends of the picture decode.
+    starts with the picture and is as long to one AAC frame, every stream that was to be kept, the
+    dubbed track being the default one, and that both ends of the picture decode.
 
     Returns:
         Facts for the report: ``frames``, ``picture_seconds``, ``sound_seconds``, ``av_offset_ms``

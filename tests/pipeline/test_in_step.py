@@ -1,7 +1,7 @@
 """The sound of a dub is where it belongs, at every rate and in every container, to a millisecond.
 
-Dialogue and film are noise in bursts. Noise is like itself at one shift only, so how late each burst
-is heard is measured to a sample, whatever the codec did to its shape.
+Dialogue and film are noise in bursts. Noise is like itself at one shift only, so how late each
+burst is heard is measured to a sample, whatever the codec did to its shape.
 """
 
 from fractions import Fraction
