@@ -20,6 +20,7 @@ from infra.checkpoints import REGISTRY
 from infra.settings import PREFIX, Settings
 from pipeline import errors as pipeline_errors
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("pipeline", "infra", "api", "workers", "lipfarm", "migrations", "bench")
@@ -34,7 +35,9 @@ NEVER_COMMITTED = (".mp4", ".mkv", ".mov", ".webm", ".wav", ".pth", ".pt", ".onn
 def tracked() -> tuple[Path, ...]:
     if not (ROOT / ".git").exists():
         pytest.skip("needs a git checkout")
-    names = run(["git", "-C", str(ROOT), "ls-files", "-z"], timeout=60).decode().split("\0")
+    names = (
+        run(["git", "-C", str(ROOT), "ls-files", "-z"], timeout=LONG_SECONDS).decode().split("\0")
+    )
     return tuple(path for name in names if name and (path := ROOT / name).is_file())
 
 
@@ -228,7 +231,7 @@ def test_the_command_line_answers_without_loading_the_media_stack():
         "import sys, lipfarm.cli\n"
         "print(*sorted({'torch', 'cv2', 'librosa', 'scipy', 'av'} & set(sys.modules)))"
     )
-    assert run([sys.executable, "-c", script], timeout=60).decode().split() == []
+    assert run([sys.executable, "-c", script], timeout=LONG_SECONDS).decode().split() == []
 
 
 def test_only_the_command_line_names_its_options():

@@ -18,6 +18,7 @@ from infra.services.seaweed import SeaweedFS, running_seaweed
 from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 from tests.api.world import World, make_world
+from tests.patience import LONG_SECONDS
 
 MEBIBYTE = 1 << 20
 
@@ -92,7 +93,9 @@ def make_key(database: Database) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def client(url: str, make_key: Callable[..., str]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers={"x-api-key": make_key("ours")}, timeout=60) as client:
+    with httpx.Client(
+        base_url=url, headers={"x-api-key": make_key("ours")}, timeout=LONG_SECONDS
+    ) as client:
         yield client
 
 
@@ -100,7 +103,7 @@ def client(url: str, make_key: Callable[..., str]) -> Iterator[httpx.Client]:
 def stranger(url: str, make_key: Callable[..., str]) -> Iterator[httpx.Client]:
     """Of another project."""
     with httpx.Client(
-        base_url=url, headers={"x-api-key": make_key("theirs")}, timeout=60
+        base_url=url, headers={"x-api-key": make_key("theirs")}, timeout=LONG_SECONDS
     ) as client:
         yield client
 
@@ -128,5 +131,5 @@ def world(database: Database) -> World:
 @pytest.fixture(scope="module")
 def admin(url: str, world: World) -> Iterator[httpx.Client]:
     headers = {"x-api-key": world.key("admin")}
-    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=url, headers=headers, timeout=LONG_SECONDS) as client:
         yield client

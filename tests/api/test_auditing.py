@@ -15,6 +15,7 @@ from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 from tests.api.addresses import addresses
 from tests.api.world import ADDRESS, World
+from tests.patience import LONG_SECONDS
 
 INPUTS = [
     {"type": "video", "url": "https://studio.example/film.mp4"},
@@ -231,7 +232,7 @@ def ask(url: str, world: World) -> Iterator[Ask]:
 
         def ask(method: str, path: str, cookies: Any = None, **given: Any) -> httpx.Response:
             if cookies is None:
-                answer = client.request(method, path, timeout=30, **given)
+                answer = client.request(method, path, timeout=LONG_SECONDS, **given)
             else:
                 answer = httpx.request(method, f"{url}{path}", cookies=cookies, **given)
             assert answer.status_code < 400, answer.text

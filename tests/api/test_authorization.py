@@ -13,6 +13,7 @@ from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 from tests.api.addresses import NEEDS, addresses
 from tests.api.world import World, make_world
+from tests.patience import LONG_SECONDS
 
 KINDS = ("none", "wrong", "expired", "revoked", "read", "submit", "unsaid", "admin", "other")
 ALLOWED = {
@@ -40,7 +41,7 @@ def ask(url: str, world: World, other: World) -> Iterator[Callable[..., httpx.Re
         "admin": world.key("admin"),
         "other": other.key("admin"),
     }
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=LONG_SECONDS) as client:
 
         def ask(kind: str, method: str, path: str, **given: Any) -> httpx.Response:
             key = keys[kind]

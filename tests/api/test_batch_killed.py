@@ -17,6 +17,7 @@ from sqlalchemy import text
 from infra.db.session import Database
 from infra.settings import Settings
 from tests.api.manifests import catalogue, count, results, send, title
+from tests.patience import LONG_SECONDS
 
 ROWS = 2500
 TAGS = ("fra", "deu", "spa", "ita", "por")
@@ -59,7 +60,7 @@ def test_a_batch_sent_again_after_the_api_was_killed_has_every_row_once(
         killer = threading.Thread(target=kill_when_half_read, args=(process, database))
         killer.start()
         with (
-            httpx.Client(base_url=url, headers=headers, timeout=60) as client,
+            httpx.Client(base_url=url, headers=headers, timeout=LONG_SECONDS) as client,
             pytest.raises(httpx.TransportError),
         ):
             send(client, file, "films.csv", key="once")
@@ -69,7 +70,7 @@ def test_a_batch_sent_again_after_the_api_was_killed_has_every_row_once(
     assert count(database, "jobs") == read
     with (
         running_api(settings) as (url, _),
-        httpx.Client(base_url=url, headers=headers, timeout=60) as client,
+        httpx.Client(base_url=url, headers=headers, timeout=LONG_SECONDS) as client,
     ):
         (half,) = client.get("/v2/batch").json()
         assert (half["status"], half["rows"]) == ("PENDING", read)

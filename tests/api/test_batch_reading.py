@@ -25,6 +25,7 @@ from tests.api.manifests import (
     send,
     title,
 )
+from tests.patience import LONG_SECONDS
 
 
 def test_the_same_key_and_file_are_one_batch_and_another_file_a_conflict(client, database):
@@ -158,7 +159,9 @@ def complete(database: Database, job_id: str, output_key: str) -> None:
 def test_a_batch_ends_with_its_last_job_and_leaves_a_result(
     client, database, store, tmp_path, url, make_key
 ):
-    with httpx.Client(base_url=url, headers={"x-api-key": make_key("ends")}, timeout=60) as other:
+    with httpx.Client(
+        base_url=url, headers={"x-api-key": make_key("ends")}, timeout=LONG_SECONDS
+    ) as other:
         rows = [title("one", "fra"), title("one", "deu"), title("two", "fra", crf="99")]
         file, hook = catalogue(*rows), "https://hooks.example/batch"
         batch = accepted(send(other, file, "films.csv", webhook_url=hook))

@@ -18,6 +18,7 @@ from tests.api.manifests import (
     send,
     title,
 )
+from tests.patience import LONG_SECONDS
 
 
 def test_a_clients_file_becomes_generations(client, database):
@@ -162,7 +163,9 @@ def test_another_projects_asset_is_no_input(client, stranger):
 
 
 def test_pages_of_batches_and_their_filters(client, make_key, url):
-    with httpx.Client(base_url=url, headers={"x-api-key": make_key("pages")}, timeout=60) as other:
+    with httpx.Client(
+        base_url=url, headers={"x-api-key": make_key("pages")}, timeout=LONG_SECONDS
+    ) as other:
         made = [accepted(send(other, jsonl(line("a")), name=f"{n}.jsonl")) for n in range(3)]
         first = other.get("/v2/batch", params={"limit": 2})
         rest = other.get("/v2/batch", params={"cursor": first.headers["x-next-cursor"]})

@@ -20,6 +20,7 @@ from infra.db.keys import revoke_api_key
 from infra.db.models import Event
 from infra.db.projects import create_api_key, create_project
 from infra.db.session import Database
+from tests.patience import LONG_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +63,7 @@ class Reader:
 
 @contextlib.contextmanager
 def listening(client: httpx.Client, path: str = "/v2/events", **given: Any) -> Iterator[Reader]:
-    with client.stream("GET", path, timeout=20, **given) as answer:
+    with client.stream("GET", path, timeout=LONG_SECONDS, **given) as answer:
         assert answer.status_code == 200, answer.read()
         reader = Reader(answer)
         assert next(reader._lines).startswith("retry: ")
@@ -133,7 +134,7 @@ def test_stream_goes_on_after_the_last_event_seen(
 
 @contextlib.contextmanager
 def listening_at_once(client: httpx.Client, **given: Any) -> Iterator[Reader]:
-    with client.stream("GET", "/v2/events", timeout=20, **given) as answer:
+    with client.stream("GET", "/v2/events", timeout=LONG_SECONDS, **given) as answer:
         yield Reader(answer)
 
 
@@ -259,7 +260,7 @@ async def _nobody_looks_while_nobody_listens(database: Database) -> None:
 
 
 def test_nobody_looks_while_nobody_listens(database: Database) -> None:
-    asyncio.run(asyncio.wait_for(_nobody_looks_while_nobody_listens(database), 20))
+    asyncio.run(asyncio.wait_for(_nobody_looks_while_nobody_listens(database), LONG_SECONDS))
 
 
 async def _stream_ends_with_the_process(database: Database) -> None:
@@ -273,7 +274,7 @@ async def _stream_ends_with_the_process(database: Database) -> None:
 
 
 def test_stream_ends_with_the_process(database: Database) -> None:
-    asyncio.run(asyncio.wait_for(_stream_ends_with_the_process(database), 20))
+    asyncio.run(asyncio.wait_for(_stream_ends_with_the_process(database), LONG_SECONDS))
 
 
 def test_project_has_so_many_streams(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

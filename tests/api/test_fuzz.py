@@ -23,6 +23,7 @@ from schemathesis.core.failures import FailureGroup
 from api.routes import generations
 from infra.settings import Settings
 from tests.infra.db.hands import Hands
+from tests.patience import LONG_SECONDS
 
 load_all_checks()
 
@@ -102,7 +103,7 @@ class Known:
     def refresh(self) -> None:
         if not self.ids or not self._hands.value(_ALL_THERE, **self.ids):
             headers = self._headers
-            with httpx.Client(base_url=self._url, headers=headers, timeout=60) as client:
+            with httpx.Client(base_url=self._url, headers=headers, timeout=LONG_SECONDS) as client:
                 self._make(client)
 
     def _make(self, client: httpx.Client) -> None:
@@ -184,7 +185,7 @@ def _fuzz_one(operation: Any, key: str, known: Known, examples: int, tally: Tall
     @given(case=operation.as_strategy())
     def ask(case: Any) -> None:
         _put_known(case, known)
-        answer = case.call(headers={"x-api-key": key}, timeout=30, allow_redirects=False)
+        answer = case.call(headers={"x-api-key": key}, timeout=LONG_SECONDS, allow_redirects=False)
         tally.statuses[answer.status_code] += 1
         try:
             case.validate_response(answer, checks=CHECKS)

@@ -13,6 +13,7 @@ import pytest
 
 from api.catalogue import REFUSALS
 from tests.api.test_sdk_js import installed
+from tests.patience import LONG_SECONDS
 
 __all__ = ["installed"]
 
@@ -31,7 +32,7 @@ def run(argv: list[str], folder: Path, url: str, key: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

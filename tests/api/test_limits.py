@@ -11,6 +11,7 @@ from api.limits import Limit, Limits
 from infra.db.models import Project
 from infra.db.session import Database
 from tests.api.world import World, make_world
+from tests.patience import LONG_SECONDS
 
 ORDER = {
     "model": "auto",
@@ -70,7 +71,7 @@ def test_nobody_is_turned_away_while_redis_is_away() -> None:
 
 @pytest.fixture
 def order(ours: httpx.Client) -> Callable[..., httpx.Response]:
-    return lambda **given: ours.post("/v2/generate", json=ORDER, timeout=30, **given)
+    return lambda **given: ours.post("/v2/generate", json=ORDER, timeout=LONG_SECONDS, **given)
 
 
 def test_project_has_so_many_unfinished_generations(

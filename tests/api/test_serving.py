@@ -17,6 +17,7 @@ from api.serving import _listen
 from infra.settings import Settings
 from infra.storage.objects import STREAM_PART
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 MEBIBYTE = 1 << 20
 
@@ -72,14 +73,16 @@ def test_uploads_pass_through_in_bounded_memory(
     film.write_bytes(os.urandom(MEBIBYTE) * FILM_MEBIBYTES)
     url, headers = address_of(process), {"x-api-key": make_key("ours")}
     small = {"video": ("film.mp4", b"frames"), "audio": ("a.wav", b"samples")}
-    assert httpx.post(f"{url}/v2/generate", files=small, headers=headers, timeout=60).is_success
+    assert httpx.post(
+        f"{url}/v2/generate", files=small, headers=headers, timeout=LONG_SECONDS
+    ).is_success
     before = peak_mebibytes(process)
     with film.open("rb") as picture:
         answer = httpx.post(
             f"{url}/v2/generate",
             files={"video": picture, "audio": ("a.wav", b"samples")},
             headers=headers,
-            timeout=120,
+            timeout=LONG_SECONDS,
         )
     assert answer.status_code == 201, answer.text
     sizes = [o["Size"] for o in store.list_objects() if o["Key"].endswith("film.mp4")]
@@ -102,7 +105,7 @@ def test_a_file_over_the_limit_is_refused_and_forgotten(process, store, make_key
         f"{url}/v2/generate",
         content=blocks(),
         headers={**headers, "content-type": "multipart/form-data; boundary=XX"},
-        timeout=60,
+        timeout=LONG_SECONDS,
     )
     assert (answer.status_code, answer.json()["error_code"]) == (413, "request_too_large")
     assert len(list(store.list_objects())) == before
@@ -111,14 +114,14 @@ def test_a_file_over_the_limit_is_refused_and_forgotten(process, store, make_key
 def test_it_ends_in_order_when_told_to(process):
     httpx.get(f"{address_of(process)}/healthz")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(LONG_SECONDS) == 0
 
 
 def test_a_taken_port_is_one_line(process, environment):
     port = address_of(process).rpartition(":")[2]
     argv = [sys.executable, "-m", "lipfarm", "api", "--port", port]
     with subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True) as second:
-        _, said = second.communicate(timeout=60)
+        _, said = second.communicate(timeout=LONG_SECONDS)
     assert second.returncode == 9
     assert said.count("\n") == 1
     assert f":{port}" in said
@@ -129,7 +132,7 @@ def test_the_api_loads_no_media_stack():
         "import sys, api.serving\n"
         "print(*sorted({'torch', 'cv2', 'librosa', 'scipy', 'av', 'numpy'} & set(sys.modules)))"
     )
-    assert run([sys.executable, "-c", script], timeout=60).decode().split() == []
+    assert run([sys.executable, "-c", script], timeout=LONG_SECONDS).decode().split() == []
 
 
 def test_nothing_is_left_of_it(process):

@@ -24,6 +24,7 @@ from sync.common import (
 from sync.common.errors import NotFoundError
 
 from tests.api.manifests import jsonl, line
+from tests.patience import LONG_SECONDS
 
 FILM = Video(url="https://media.example/film.mp4")
 DIALOGUE = Audio(url="https://media.example/dialogue.wav")
@@ -50,18 +51,18 @@ def key(make_key: Callable[..., str]) -> str:
 @pytest.fixture(scope="module")
 def http(url: str, key: str) -> Iterator[httpx.Client]:
     """For the calls the client has not, in the same project."""
-    with httpx.Client(base_url=url, headers={"x-api-key": key}, timeout=60) as client:
+    with httpx.Client(base_url=url, headers={"x-api-key": key}, timeout=LONG_SECONDS) as client:
         yield client
 
 
 @pytest.fixture(scope="module", params=["sync", "async"])
 def sdk(request: pytest.FixtureRequest, url: str, key: str) -> Iterator[Any]:
     if request.param == "sync":
-        with httpx.Client(timeout=60) as http:
+        with httpx.Client(timeout=LONG_SECONDS) as http:
             yield Sync(base_url=url, api_key=key, httpx_client=http)
         return
     with asyncio.Runner() as runner:
-        http_async = httpx.AsyncClient(timeout=60)
+        http_async = httpx.AsyncClient(timeout=LONG_SECONDS)
         client = AsyncSync(base_url=url, api_key=key, httpx_client=http_async)
         yield Awaited(client, runner.run)
         runner.run(http_async.aclose())

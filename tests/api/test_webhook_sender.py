@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from infra.settings import Settings
 from infra.storage.objects import ObjectStore
 from tests.api.receiver import Receiver
 from tests.infra.db.hands import Hands
+from tests.patience import LONG_SECONDS
 
 TOLD = ["generation.created", "generation.paused", "generation.resumed", "generation.canceled"]
 
@@ -260,7 +262,8 @@ def test_slow_receiver_does_not_hold_up_others(
     receiver: Receiver, hands: Hands, clock: Clock, make_sender: Callable[..., WebhookSender]
 ) -> None:
     slow, sender = Receiver(), make_sender()
-    slow.answer = lambda path, message: time.sleep(3) or 200
+    answers = threading.Event()
+    slow.answer = lambda path, message: answers.wait(LONG_SECONDS) and 200
     project = hands.project()
     for _ in range(40):
         live(hands, project, webhook_url=slow.url)
@@ -270,6 +273,7 @@ def test_slow_receiver_does_not_hold_up_others(
         sender.start_due()
         time.sleep(0.05)
     assert slow.taken == []  # while it had not answered even once
+    answers.set()
     sender.close()
     slow.close()
 
@@ -313,7 +317,8 @@ def test_drip_of_bytes_ends(
 ) -> None:
     monkeypatch.setattr(webhook_sender, "_TOTAL_SECONDS", 0.5)
     receiver = Receiver()
-    receiver.answer = lambda path, message: time.sleep(1.5) or 200
+    answers = threading.Event()
+    receiver.answer = lambda path, message: answers.wait(LONG_SECONDS) and 200
     live(hands, hands.project(), webhook_url=receiver.url)
     send_all(make_sender(), clock, 1)
     with hands.database.transaction() as session:
@@ -322,4 +327,5 @@ def test_drip_of_bytes_ends(
         ).one()
     assert status is None
     assert error
+    answers.set()
     receiver.close()

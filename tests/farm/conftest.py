@@ -15,6 +15,7 @@ from pipeline.running.commands import run
 from tests.farm.faults import Surroundings
 from tests.farm.faulty_proxy import FaultyProxy
 from tests.farm.harness import Client, Farm
+from tests.patience import LONG_SECONDS
 
 #: Of the workers' disk, where one of its own can be mounted.
 _SCRATCH_BYTES = 512 << 20
@@ -102,7 +103,7 @@ def short_clip(clips: Path, ffmpeg: str, tmp_path_factory: pytest.TempPathFactor
     clip = tmp_path_factory.mktemp("clip") / "face.mp4"
     cut = ["-t", "3", "-i", str(clips / "portrait_25fps.mp4"), "-vf", "scale=288:384"]
     encode = ["-c:v", "libx264", "-g", "25", "-threads", "1", "-bitexact", str(clip)]
-    run([ffmpeg, "-nostdin", "-loglevel", "error", *cut, *encode], timeout=60)
+    run([ffmpeg, "-nostdin", "-loglevel", "error", *cut, *encode], timeout=LONG_SECONDS)
     return clip
 
 
@@ -111,5 +112,5 @@ def short_dialogue(clips: Path, ffmpeg: str, tmp_path_factory: pytest.TempPathFa
     """Three seconds of speech."""
     sound = tmp_path_factory.mktemp("sound") / "dialogue.wav"
     cut = ["-t", "3", "-i", str(clips / "dialogue_short.flac"), "-bitexact", str(sound)]
-    run([ffmpeg, "-nostdin", "-loglevel", "error", *cut], timeout=60)
+    run([ffmpeg, "-nostdin", "-loglevel", "error", *cut], timeout=LONG_SECONDS)
     return sound

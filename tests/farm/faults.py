@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.farm.harness import QUICK, Farm
+from tests.patience import LONG_SECONDS
 
 #: How long a fault that lasts (a slow bucket, a full disk) is left in place.
 LASTING_SECONDS = 3.0
-
-#: How long a job may take to come to the point at all.
-REACH_SECONDS = 90.0
 
 
 class Bucket(Protocol):
@@ -113,7 +111,7 @@ def armed(around: Surroundings, point: str, fault: str, turn: int) -> Iterator[C
     trigger.write_text(action)
 
     def strike(is_over: Callable[[], bool] = lambda: False) -> float:
-        deadline = time.monotonic() + REACH_SECONDS
+        deadline = time.monotonic() + LONG_SECONDS
         while not (reached.exists() and reached.read_text().strip()):
             if time.monotonic() > deadline or is_over():
                 return float("nan")

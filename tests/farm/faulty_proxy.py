@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 from infra.services.ports import LOOPBACK, free_port
+from tests.patience import LONG_SECONDS
 
 _UNAVAILABLE = (
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
@@ -61,7 +62,7 @@ class FaultyProxy:
                 while client.recv(_BLOCK):
                     pass
                 return
-            server = socket.create_connection((LOOPBACK, self._target), timeout=10)
+            server = socket.create_connection((LOOPBACK, self._target), timeout=LONG_SECONDS)
             server.settimeout(None)
             with self._kept(server):
                 back = threading.Thread(target=self._pass, args=(server, client), daemon=True)

@@ -15,19 +15,18 @@ from typing import Any
 
 import httpx
 
+from tests.patience import LONG_SECONDS
+
 #: Short, so that tests need not wait for what takes a farm half a minute.
 QUICK = {
-    "LIPFARM_LEASE_SECONDS": "3",
+    "LIPFARM_LEASE_SECONDS": "8",
     "LIPFARM_HEARTBEAT_SECONDS": "0.5",
     "LIPFARM_POLL_SECONDS": "1",
     "LIPFARM_RECONCILE_SECONDS": "0.5",
-    "LIPFARM_WORKER_SILENCE_SECONDS": "4",
+    "LIPFARM_WORKER_SILENCE_SECONDS": "10",
     "LIPFARM_DRAIN_SECONDS": "10",
     "LIPFARM_FREE_SPACE_FLOOR_BYTES": "0",
 }
-
-START_SECONDS = 120.0
-STOP_SECONDS = 60.0
 
 #: A generation's end, on the wire.
 ENDS = {"COMPLETED", "FAILED", "REJECTED", "CANCELED"}
@@ -70,7 +69,7 @@ class Farm:
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + LONG_SECONDS
         while not self._ready.exists():
             assert self._process.poll() is None, f"up ended:\n{self.tail()}"
             assert time.monotonic() < deadline, f"up is not ready:\n{self.tail()}"
@@ -96,13 +95,13 @@ class Farm:
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(LONG_SECONDS)
 
     def kill(self) -> None:
         """As a power cut would, for `up` itself."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait(STOP_SECONDS)
+        self._process.wait(LONG_SECONDS)
 
     def tail(self, lines: int = 60) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
@@ -127,7 +126,7 @@ class Farm:
             [sys.executable, "-m", "lipfarm", "audit", "--data", str(self.data)],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=LONG_SECONDS,
             check=False,
             env=self._environment,
         )
@@ -139,7 +138,9 @@ class Client:
     """One project's view of a farm, with no more than an HTTP library."""
 
     def __init__(self, url: str, api_key: str) -> None:
-        self._http = httpx.Client(base_url=url, headers={"x-api-key": api_key}, timeout=60)
+        self._http = httpx.Client(
+            base_url=url, headers={"x-api-key": api_key}, timeout=LONG_SECONDS
+        )
 
     def close(self) -> None:
         self._http.close()
@@ -147,7 +148,7 @@ class Client:
     def submit(self, video: Path, audio: Path, *, idempotency_key: str = "", **fields: Any) -> str:
         """Upload both and order a dub; the generation's id. Tried again while the farm is hurt."""
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + LONG_SECONDS
         while True:
             try:
                 with video.open("rb") as picture, audio.open("rb") as sound:
@@ -187,10 +188,8 @@ class Client:
     def post(self, path: str, **fields: Any) -> httpx.Response:
         return self._http.post(path, json=fields or None)
 
-    def wait(
-        self, generation: str, seconds: float = 120, until: frozenset[str] = frozenset(ENDS)
-    ) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
+    def wait(self, generation: str, until: frozenset[str] = frozenset(ENDS)) -> dict[str, Any]:
+        deadline = time.monotonic() + LONG_SECONDS
         found: dict[str, Any] = {}
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.HTTPError):
@@ -198,11 +197,11 @@ class Client:
                 if found["status"] in until:
                     return found
             time.sleep(0.1)
-        raise AssertionError(f"not ended after {seconds} s: {found}")
+        raise AssertionError(f"not ended after {LONG_SECONDS} s: {found}")
 
     def output_sha256(self, generation: str) -> str:
         digest = hashlib.sha256()
-        with httpx.stream("GET", self.get(generation)["outputUrl"], timeout=60) as answer:
+        with httpx.stream("GET", self.get(generation)["outputUrl"], timeout=LONG_SECONDS) as answer:
             answer.raise_for_status()
             for block in answer.iter_bytes():
                 digest.update(block)

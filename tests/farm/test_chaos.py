@@ -20,14 +20,13 @@ from tests.farm.conftest import HurtFarm
 from tests.farm.faults import armed
 from tests.farm.harness import Client
 from tests.farm.scenarios import Scenario, every_scenario, sample
+from tests.patience import LONG_SECONDS
 
 #: Chosen once; every fault is in it, and seven points.
 _SAMPLE_SEED, _SAMPLE_SIZE = 1, 7
 
 #: Short segments, so that a short clip has several.
 _OPTIONS = {"segment_seconds": 1}
-
-_JOB_SECONDS = 240
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -42,7 +41,7 @@ def undisturbed(hurt_farm: HurtFarm, short_clip: Path, short_dialogue: Path) -> 
     """The digest of the output when nothing happens."""
     client = hurt_farm.new_client()
     job = client.submit(short_clip, short_dialogue, options=_OPTIONS)
-    done = client.wait(job, _JOB_SECONDS)
+    done = client.wait(job)
     assert done["status"] == "COMPLETED", done
     return client.output_sha256(job)
 
@@ -74,7 +73,7 @@ def test_nothing_is_lost(
         submission = _Submission(client, short_clip, short_dialogue)
         struck = strike(submission.is_over)
         job = submission.id()
-        done = client.wait(job, _JOB_SECONDS)
+        done = client.wait(job)
     assert not math.isnan(struck), "the job never came to the point: nothing was tried"
     times.append((str(scenario), _seconds_to_resume(hurt_farm, job, struck)))
     assert done["status"] == "COMPLETED", f"{done}\n{hurt_farm.farm.tail()}"
@@ -97,7 +96,7 @@ class _Submission:
         )
 
     def id(self) -> str:
-        self._thread.join(90)
+        self._thread.join(LONG_SECONDS)
         assert self._id, "the order was never taken"
         return self._id
 

@@ -14,8 +14,7 @@ from sync.common import Audio, Video
 
 from tests.api.test_sdk_js import installed, run  # noqa: F401 -- a fixture
 from tests.farm.harness import Farm, running_farm
-
-SECONDS = 120
+from tests.patience import LONG_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +25,12 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
 
 @pytest.fixture(scope="module")
 def sdk(farm: Farm) -> Iterator[Sync]:
-    with httpx.Client(timeout=60) as http:
+    with httpx.Client(timeout=LONG_SECONDS) as http:
         yield Sync(base_url=farm.url, api_key=farm.api_key, httpx_client=http)
 
 
 def ended(get: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + LONG_SECONDS
     while (found := get()).status not in {"COMPLETED", "FAILED", "REJECTED"}:
         assert time.monotonic() < deadline, found
         time.sleep(0.2)
@@ -40,7 +39,7 @@ def ended(get: Callable[[], Any]) -> Any:
 
 
 def film_at(url: str) -> bytes:
-    answer = httpx.get(url, timeout=60)
+    answer = httpx.get(url, timeout=LONG_SECONDS)
     answer.raise_for_status()
     return answer.content
 
@@ -98,7 +97,7 @@ def test_the_javascript_client_sees_them_too(
     status, said = run(
         ["node", "--test", "farm.test.mjs"],
         installed,
-        2 * SECONDS,
+        2 * LONG_SECONDS,
         LIPFARM_URL=farm.url,
         LIPFARM_API_KEY=farm.api_key,
         FILM=str(short_clip),

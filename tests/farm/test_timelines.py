@@ -12,6 +12,7 @@ from pipeline.dub import Order, dub_film
 from pipeline.options import Clip, DetectorChoice, DubOptions, FilmRange, NetworkChoice
 from pipeline.running.progress import Silent
 from tests.farm.conftest import HurtFarm
+from tests.patience import LONG_SECONDS
 
 SEGMENT = {
     "startTime": 0.52,
@@ -59,6 +60,6 @@ def test_the_farms_timeline_is_the_one_of_lipfarm_dub_and_has_a_preview(
 
 
 def fetch(url: str) -> bytes:
-    answer = httpx.get(url, timeout=60)
+    answer = httpx.get(url, timeout=LONG_SECONDS)
     answer.raise_for_status()
     return answer.content

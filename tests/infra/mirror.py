@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.patience import LONG_SECONDS
+
 #: What to do with one request: write the whole answer, headers too.
 Answer = Callable[["MirrorHandler"], None]
 
@@ -119,7 +121,7 @@ def hang(body: bytes, count: int) -> Answer:
             handler.head(200, len(body))
             handler.wfile.write(body[:count])
             handler.wfile.flush()
-        handler.server.released.wait(30)
+        handler.server.released.wait(LONG_SECONDS)
 
     return answer
 

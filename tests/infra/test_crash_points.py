@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from infra.crash_points import CRASH_POINTS, crash_point
+from tests.patience import LONG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 POINT = CRASH_POINTS[0]
@@ -31,7 +32,7 @@ def pass_three_times(folder: Path | None) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", PASS_THREE_TIMES],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=LONG_SECONDS,
         check=False,
         env=environment,
         cwd=ROOT,

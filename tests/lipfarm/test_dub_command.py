@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from lipfarm.cli import main
+from tests.patience import LONG_SECONDS
 
 LIMIT = 240
 
@@ -362,7 +363,7 @@ def test_a_mistyped_option_is_told_without_loading_the_media_stack() -> None:
         "print(*sorted({'torch', 'cv2', 'librosa', 'scipy', 'av'} & set(sys.modules)))"
     )
     argv = [sys.executable, "-c", script]
-    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)  # noqa: TID251
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LONG_SECONDS)  # noqa: TID251
     assert ended.stdout.split() == ["2"], ended.stderr
 
 
@@ -461,7 +462,7 @@ def test_interrupted_run_leaves_nothing_but_what_it_can_continue(
         while not list(tmp_path.glob(".*/render-*")) and time.monotonic() < deadline:
             time.sleep(0.2)
         process.send_signal(sent)
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=LONG_SECONDS)
     assert process.returncode == status, stderr
     assert "Traceback" not in stderr
     assert not output.exists()
@@ -492,7 +493,11 @@ cli.Commands.get_command = lambda self, context, name: die
 cli.main(["die"])
 """
     ended = subprocess.run(  # noqa: TID251
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONG_SECONDS,
     )
     assert ended.returncode == status, ended.stderr
     assert "Traceback" not in ended.stderr
@@ -505,7 +510,7 @@ def test_full_disk_is_one_clear_error(film: Path, dialogue: Path, tmp_path: Path
         ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)],  # noqa: S607
         capture_output=True,
         check=False,
-        timeout=30,
+        timeout=LONG_SECONDS,
     )
     if mounted.returncode:
         pytest.skip("needs the right to mount a small tmpfs")
@@ -516,4 +521,4 @@ def test_full_disk_is_one_clear_error(film: Path, dialogue: Path, tmp_path: Path
         assert result.stderr.count("\n") <= 3
         assert not output.exists()
     finally:
-        subprocess.run(["umount", str(disk)], timeout=30, check=True)  # noqa: S607, TID251
+        subprocess.run(["umount", str(disk)], timeout=LONG_SECONDS, check=True)  # noqa: S607, TID251

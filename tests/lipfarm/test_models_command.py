@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import LONG_SECONDS
+
 #: A proxy nobody listens at: the mirrors are out of reach on any machine, online or not.
 NOWHERE = "http://127.0.0.1:9"
 
@@ -28,7 +30,7 @@ def lipfarm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG_SECONDS,
         check=False,
     )
 

@@ -18,6 +18,7 @@ import pytest
 from infra.db.projects import authenticate
 from infra.db.session import Database
 from infra.services.folder import FarmFolder
+from tests.patience import LONG_SECONDS
 
 STAND_IN = Path(__file__).with_name("stand_in_farm.py")
 COMPONENTS = {
@@ -42,8 +43,8 @@ class Farm:
             self.process = subprocess.Popen(self.argv(), stdout=log, stderr=log)
         self.wait(self.ready_file.exists)
 
-    def wait(self, holds: Callable[[], bool], seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
+    def wait(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + LONG_SECONDS
         while not holds():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
@@ -83,7 +84,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=LONG_SECONDS)
     return not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -115,7 +116,7 @@ def test_no_secret_is_on_a_command_line(farm: Farm) -> None:
 def test_a_second_farm_on_the_folder_is_told_so(farm: Farm) -> None:
     before = farm.ready
     second = subprocess.Popen(farm.argv(), stderr=subprocess.PIPE, text=True)
-    _, said = second.communicate(timeout=30)
+    _, said = second.communicate(timeout=LONG_SECONDS)
     assert second.returncode == 9
     assert f"another `lipfarm up` (pid {farm.process.pid}) runs the farm in {farm.data}" in said
     assert farm.ready == before
@@ -147,7 +148,7 @@ def test_a_killed_up_leaves_no_process_and_the_next_carries_on(farm: Farm) -> No
 def test_ctrl_c_ends_workers_first_and_leaves_no_process(farm: Farm) -> None:
     everyone = farm.everyone()
     farm.process.send_signal(signal.SIGINT)
-    assert farm.process.wait(30) == 0
+    assert farm.process.wait(LONG_SECONDS) == 0
     assert gone(everyone)
     log = farm.log.read_text()
     assert log.index("worker-cpu-1    worker.drained") < log.index("postgres        stopped")

@@ -22,6 +22,7 @@ from pipeline.options import DetectorChoice, DubOptions, NetworkChoice, SyncMode
 from pipeline.report import Report
 from pipeline.running.commands import run
 from pipeline.running.progress import Silent
+from tests.patience import LONG_SECONDS
 
 
 def dub(source: Path, dialogue: Path, output: Path, **choices: Any) -> Report:
@@ -152,22 +153,22 @@ def test_killed_run_continues_from_the_finished_segments(
     """kill -9 in the middle of rendering; the second run makes the very same file."""
     film, dialogue = tmp_path / "film.mkv", clips / "dialogue_en.flac"
     cut = [ffmpeg, "-v", "error", "-t", "16", "-i", str(clips / "film.mkv"), "-map", "0"]
-    run([*cut, "-c", "copy", str(film)], timeout=60)
+    run([*cut, "-c", "copy", str(film)], timeout=LONG_SECONDS)
     undisturbed = tmp_path / "undisturbed.mkv"
     argv = [sys.executable, "-m", "lipfarm", "dub", "--video", str(film), "--audio", str(dialogue),
             "--sync-mode", "cut_off", "--segment-seconds", "2", "--network", "draft"]  # fmt: skip
-    subprocess.run([*argv, "--output", str(undisturbed)], check=True, timeout=280)  # noqa: TID251
+    subprocess.run([*argv, "--output", str(undisturbed)], check=True, timeout=LONG_SECONDS)  # noqa: TID251
     output, work = tmp_path / "out.mkv", tmp_path / "work"
     argv += ["--output", str(output), "--work-dir", str(work)]
     with subprocess.Popen(argv) as process:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + LONG_SECONDS
         while len(list(work.glob("render-*"))) < 3 and time.monotonic() < deadline:
             time.sleep(0.1)
         os.kill(process.pid, signal.SIGKILL)
     assert not output.exists()
     finished = {p.name: p.stat().st_mtime_ns for p in work.glob("render-*")}
     assert len(finished) >= 3
-    subprocess.run(argv, check=True, timeout=280)  # noqa: TID251
+    subprocess.run(argv, check=True, timeout=LONG_SECONDS)  # noqa: TID251
     again = {p.name: p.stat().st_mtime_ns for p in work.glob("render-*")}
     assert finished.items() <= again.items(), "finished segments were rendered again"
     assert sha256_of(output) == sha256_of(undisturbed)

@@ -9,13 +9,14 @@ import av
 import pytest
 
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 MEGABYTE = 1e6
 
 
 def repeat(ffmpeg: str, source: Path, out: Path, seconds: int, *stream: str) -> Path:
     argv = [ffmpeg, "-v", "error", "-stream_loop", "-1", "-i", str(source)]
-    run([*argv, *stream, "-t", str(seconds), str(out)], timeout=120)
+    run([*argv, *stream, "-t", str(seconds), str(out)], timeout=LONG_SECONDS)
     return out
 
 

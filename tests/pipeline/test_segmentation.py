@@ -18,6 +18,7 @@ from pipeline.steps.facts import SEGMENT_FILE
 from pipeline.steps.preparing import Inputs, prepare
 from pipeline.steps.rendering import render
 from pipeline.steps.tracking import track
+from tests.patience import LONG_SECONDS
 
 CLIPS = [
     "film.mkv",
@@ -113,6 +114,6 @@ def test_a_piece_of_a_film_is_the_same_in_one_segment_and_in_several(
     chance, piece = random.Random(seed), tmp_path / "piece.mkv"
     argv = [ffmpeg, "-v", "error", "-ss", f"{chance.uniform(0, 40):.3f}", "-t", "4"]
     argv += ["-i", str(clips / "film.mkv"), "-map", "0:v", "-c", "libx264", "-preset", "superfast"]
-    run([*argv, "-x264-params", "open-gop=1:bframes=3:keyint=30", str(piece)], timeout=60)
+    run([*argv, "-x264-params", "open-gop=1:bframes=3:keyint=30", str(piece)], timeout=LONG_SECONDS)
     lengths = [chance.uniform(0.3, 1.2), 1000]
     check(piece, clips / "dialogue_short.flac", tmp_path, lengths, sync_mode="cut_off")

@@ -25,6 +25,7 @@ from pipeline.output.verify import Expected, priming, verify_output
 from pipeline.running.commands import run
 from pipeline.sound.dialogue import encode_dialogue
 from pipeline.stitch import Timing, join_segments, stitch
+from tests.patience import LONG_SECONDS
 
 FRAMES = 36
 FRAMES_PER_SEGMENT = 17
@@ -190,7 +191,7 @@ def late_picture(clips: Path, ffmpeg: str, tmp_path: Path) -> Path:
     argv = [ffmpeg, "-v", "error", "-itsoffset", "0.5", "-f", "lavfi"]
     argv += ["-i", "testsrc2=size=96x64:rate=24000/1001:duration=3,setsar=64/45"]
     argv += ["-i", str(clips / "dialogue_zh.flac"), "-map", "0", "-map", "1", "-c:v", "libx264"]
-    run([*argv, "-c:a", "flac", "-t", "3.5", str(source)], timeout=60)
+    run([*argv, "-c:a", "flac", "-t", "3.5", str(source)], timeout=LONG_SECONDS)
     return source
 
 
@@ -385,7 +386,7 @@ def test_fifteen_minutes_end_without_drift(
     argv = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "color=size=32x32:rate=24000/1001"]
     run(
         [*argv, "-frames:v", "21579", "-c:v", "libx264", "-preset", "ultrafast", str(source)],
-        timeout=120,
+        timeout=LONG_SECONDS,
     )
     piece = encode_piece(source, tmp_path, 10**6, crf=30)
     output = tmp_path / f"out.{extension}"

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,17 +21,7 @@ from infra.db.reconcile import reconcile
 from infra.db.session import Database
 from infra.settings import PREFIX, Settings
 from tests.infra.db.hands import Hands
-
-LONG_SECONDS = 25.0
-
-
-def until(is_so: Callable[[], Any], what: str = "it") -> Any:
-    """Wait for a true answer."""
-    deadline = time.monotonic() + LONG_SECONDS
-    while not (answer := is_so()):
-        assert time.monotonic() < deadline, f"{what} never happened"
-        time.sleep(0.05)
-    return answer
+from tests.patience import until
 
 
 def is_alive(pid: int) -> bool:
@@ -131,7 +120,7 @@ def farm(
     farm_environment: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Farm]:
     for name, value in {
-        "LEASE_SECONDS": "2",
+        "LEASE_SECONDS": "15",
         "HEARTBEAT_SECONDS": "0.3",
         "POLL_SECONDS": "1",
         "DRAIN_SECONDS": "0.5",

@@ -17,6 +17,7 @@ from infra.db.samples import take_sample
 from infra.db.session import Database
 from infra.db.webhooks import create_test_delivery
 from tests.infra.db.hands import Hands
+from tests.patience import LONG_SECONDS
 
 #: The program, where it is none of the usual names.
 CHROMIUM = "LIPFARM_CHROMIUM"
@@ -42,7 +43,7 @@ _ARGUMENTS = [
     "--no-first-run",
 ]
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=1000 * LONG_SECONDS)
 
 
 def find_chromium() -> str | None:
@@ -90,6 +91,7 @@ class Studio:
     def open(self, path: str = "/dashboard", **context: Any) -> Page:
         """A page of a browser that is signed in."""
         opened = self.browser.new_context(base_url=self.url, **context)
+        opened.set_default_timeout(1000 * LONG_SECONDS)
         assert opened.request.post("/dashboard/sign-in", data={"key": self.key}).ok
         page = opened.new_page()
         page.goto(path)

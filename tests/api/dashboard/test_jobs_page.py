@@ -8,6 +8,7 @@ from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
 from tests.api.dashboard.conftest import Studio
 from tests.infra.db.hands import Hands, result_of
+from tests.patience import LONG_SECONDS
 
 
 def rows(page: Page) -> Any:
@@ -16,6 +17,7 @@ def rows(page: Page) -> Any:
 
 def test_a_wrong_key_leads_back_to_the_door(url: str, browser: Browser) -> None:
     page = browser.new_context(base_url=url).new_page()
+    page.set_default_timeout(1000 * LONG_SECONDS)
     page.goto("/dashboard/jobs/some?x=1")
     page.get_by_label("API key").fill("lf_wrong")
     page.get_by_role("button", name="Sign in").click()

@@ -52,7 +52,7 @@ def number_of(route: Route) -> int:
 
 
 def ordered(page: Page, studio: Studio) -> Job:
-    page.wait_for_url("**/dashboard/jobs/*", timeout=60_000)
+    page.wait_for_url("**/dashboard/jobs/*")
     return studio.hands.get(page.url.rsplit("/", 1)[1])  # type: ignore[arg-type]
 
 
@@ -97,8 +97,8 @@ def test_the_same_file_goes_on_after_a_reload(
     page.route(PARTS, lambda r: r.abort() if number_of(r) == 2 else r.continue_())
     fill(page, film, dialogue)
     page.get_by_role("button", name="Upload and order").click()
-    expect(page.locator("#sent")).to_contain_text("what has arrived is kept", timeout=30_000)
-    expect(page.locator("#sent")).to_contain_text("25 MB of 42 MB are there", timeout=30_000)
+    expect(page.locator("#sent")).to_contain_text("what has arrived is kept")
+    expect(page.locator("#sent")).to_contain_text("25 MB of 42 MB are there")
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("alert").filter(has_text="Stopped.")).to_be_visible()
     page.reload()
@@ -153,7 +153,7 @@ def test_uploads_are_followed_on_a_phone(studio: Studio, film: Path, dialogue: P
     page.route(PARTS, lambda r: held.append(r) if number_of(r) == 3 else r.continue_())
     fill(page, film, dialogue)
     page.get_by_role("button", name="Upload and order").click()
-    expect(page.locator("#sent")).to_contain_text("MB of 42 MB", timeout=30_000)
+    expect(page.locator("#sent")).to_contain_text("MB of 42 MB")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert_accessible(page, "an upload")
     page.get_by_role("button", name="Stop").click()

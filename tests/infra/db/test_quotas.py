@@ -7,6 +7,7 @@ from infra.db.assets import create_asset
 from infra.db.jobs import NewJob, create_job
 from infra.db.quotas import has_more_live_jobs
 from tests.infra.db.hands import Hands
+from tests.patience import LONG_SECONDS
 
 
 def test_whoever_orders_second_sees_what_the_first_ordered(hands: Hands) -> None:
@@ -23,11 +24,11 @@ def test_whoever_orders_second_sees_what_the_first_ordered(hands: Hands) -> None
             answers.append(has_more_live_jobs(session, project, 1))
             counted.set()
             if waits:
-                go_on.wait(10)
+                go_on.wait(LONG_SECONDS)
 
     first = threading.Thread(target=order, args=(True,))
     first.start()
-    counted.wait(10)
+    counted.wait(LONG_SECONDS)
     second = threading.Thread(target=order, args=(False,))
     second.start()
     second.join(0.5)

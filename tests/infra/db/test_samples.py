@@ -8,6 +8,7 @@ from infra.db.figures import count_fenced_report, read_figures
 from infra.db.orders import StepResult
 from infra.db.samples import latest_samples, sample_series, take_sample
 from infra.db.stuck import stuck_jobs
+from tests.patience import LONG_SECONDS
 
 
 @pytest.fixture
@@ -104,12 +105,12 @@ def test_a_transaction_under_way_at_one_look_is_counted_at_the_next(farm):
         with farm.database.transaction() as session:
             session.connection().exec_driver_sql("SELECT pg_current_xact_id()")
             begun.set()
-            go_on.wait(20)
+            go_on.wait(LONG_SECONDS)
         farm.job(project)
 
     slow = threading.Thread(target=order_slowly)
     slow.start()
-    begun.wait(20)
+    begun.wait(LONG_SECONDS)
     farm.job(project)  # younger than the one under way, and committed before it
     sample(farm)
     go_on.set()

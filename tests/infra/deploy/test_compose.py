@@ -12,6 +12,7 @@ import yaml
 
 from infra.settings import PREFIX, Settings
 from lipfarm.cli import cli
+from tests.patience import LONG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
@@ -26,7 +27,7 @@ def services() -> dict[str, Any]:
 
 def run(*argv: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: TID251 -- a linter of files, with a limit of its own
-        argv, capture_output=True, text=True, timeout=60, check=False
+        argv, capture_output=True, text=True, timeout=LONG_SECONDS, check=False
     )
 
 

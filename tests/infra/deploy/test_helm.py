@@ -18,6 +18,7 @@ import yaml
 
 from infra.settings import PREFIX, Settings
 from lipfarm.cli import cli
+from tests.patience import LONG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "infra" / "deploy" / "helm" / "lipfarm"
@@ -75,7 +76,7 @@ def run(helm: str, *words: str, values: dict[str, str]) -> subprocess.CompletedP
     given = {"secret.existing": "farm-secret"} | values
     sets = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
     return subprocess.run(  # noqa: TID251 -- a renderer of files, with a limit of its own
-        [helm, *words, *sets], capture_output=True, text=True, timeout=60, check=False
+        [helm, *words, *sets], capture_output=True, text=True, timeout=LONG_SECONDS, check=False
     )
 
 

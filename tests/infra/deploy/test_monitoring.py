@@ -17,6 +17,7 @@ from infra.db.models import QueueSample
 from infra.db.samples import take_sample
 from infra.db.session import Database
 from infra.db.vitals import read_vitals
+from tests.patience import LONG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "infra" / "deploy" / "monitoring"
@@ -136,6 +137,11 @@ def test_prometheus_itself_finds_no_mistake(words):
     if promtool is None:
         pytest.skip("needs promtool on the PATH: `apt-get install prometheus` has it")
     done = subprocess.run(  # noqa: TID251 -- a linter of files, with a limit of its own
-        [promtool, *words], cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False
+        [promtool, *words],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        timeout=LONG_SECONDS,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -52,7 +52,7 @@ def test_a_folder_whose_holder_was_killed_is_free(tmp_path: Path) -> None:
         "import sys, time\n"
         "from pathlib import Path\n"
         "from infra.services.folder import FarmFolder\n"
-        "with FarmFolder(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(60)\n"
+        "with FarmFolder(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(3600)\n"
     )
     argv = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as holder:

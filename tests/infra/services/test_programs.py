@@ -10,9 +10,14 @@ import pytest
 
 from infra.errors import ServiceUnavailableError
 from infra.services.programs import Program, has_ended, kill_group, run_to_end, running, start, stop
+from tests.patience import LONG_SECONDS
 
 #: Prints its pid, then sleeps.
-SLEEPER = (sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+SLEEPER = (
+    sys.executable,
+    "-c",
+    "import os, time; print(os.getpid(), flush=True); time.sleep(3600)",
+)
 #: The same with a child of its own, whose pid it prints too.
 PARENT = (
     sys.executable,
@@ -26,7 +31,7 @@ DEAF = (
     sys.executable,
     "-c",
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-    "print('deaf', flush=True); time.sleep(60)",
+    "print('deaf', flush=True); time.sleep(3600)",
 )
 
 
@@ -36,7 +41,7 @@ def first_line(process: subprocess.Popen[bytes]) -> str:
 
 
 def wait_gone(pid: int) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + LONG_SECONDS
     while time.monotonic() < deadline:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
             return True
@@ -75,7 +80,7 @@ def test_a_killed_starter_takes_its_programs_with_it() -> None:
         "import subprocess, sys, time\n"
         "from infra.services.programs import Program, start\n"
         "start(Program(tuple(sys.argv[1:])), None)\n"
-        "time.sleep(60)\n"
+        "time.sleep(3600)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, *SLEEPER], stdout=subprocess.PIPE

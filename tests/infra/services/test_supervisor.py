@@ -14,6 +14,7 @@ from infra.services.components import Component
 from infra.services.notes import end_leftovers, note_pids
 from infra.services.programs import Program, kill_group, start
 from infra.services.supervisor import StopRequestedError, Supervisor
+from tests.patience import LONG_SECONDS
 
 #: Says that it is there, then that it was asked to stop, and stops.
 POLITE = (
@@ -21,10 +22,10 @@ POLITE = (
     "def leave(*_): print('asked', flush=True); sys.exit()\n"
     "signal.signal(signal.SIGTERM, leave)\n"
     "print('there', flush=True)\n"
-    "time.sleep(60)\n"
+    "time.sleep(3600)\n"
 )
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + POLITE.partition("\n")[0]
-DEAF += "\nprint('there', flush=True)\ntime.sleep(60)\n"
+DEAF += "\nprint('there', flush=True)\ntime.sleep(3600)\n"
 
 
 class Watched:
@@ -52,7 +53,11 @@ class Watched:
             self._changed.notify_all()
 
     def component(
-        self, name: str, code: str = POLITE, needs: tuple[str, ...] = (), stop_seconds: float = 10
+        self,
+        name: str,
+        code: str = POLITE,
+        needs: tuple[str, ...] = (),
+        stop_seconds: float = LONG_SECONDS,
     ) -> Component:
         program = Program((sys.executable, "-c", code), stop_seconds=stop_seconds)
         count = [0]
@@ -69,7 +74,7 @@ class Watched:
     def when(self, holds: Callable[[], bool], act: Callable[[], object]) -> None:
         def wait() -> None:
             with self._changed:
-                assert self._changed.wait_for(holds, 30)
+                assert self._changed.wait_for(holds, LONG_SECONDS)
             act()
 
         threading.Thread(target=wait, daemon=True).start()
@@ -88,7 +93,7 @@ def quick_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_starts_after_what_it_needs_and_stops_before_it(watched: Watched) -> None:
     database = watched.component("database")
     worker = watched.component("worker", needs=("database",))
-    watched.supervisor.start([worker, database], seconds=20)
+    watched.supervisor.start([worker, database], seconds=LONG_SECONDS)
     watched.supervisor.stop()
     assert watched.told == [
         ("database", "there"),
@@ -102,7 +107,7 @@ def test_each_starts_after_what_it_needs_and_stops_before_it(watched: Watched) -
 
 def test_a_killed_child_is_started_again_and_readiness_told_anew(watched: Watched) -> None:
     supervisor = watched.supervisor
-    supervisor.start([watched.component("a"), watched.component("b")], seconds=20)
+    supervisor.start([watched.component("a"), watched.component("b")], seconds=LONG_SECONDS)
     watched.when(
         lambda: len(watched.ready) == 1, lambda: psutil.Process(watched.ready[0]["a"]).kill()
     )
@@ -120,7 +125,7 @@ def test_waits_double_up_to_a_limit(monkeypatch: pytest.MonkeyPatch, watched: Wa
     monkeypatch.setattr(components, "LONGEST_BACKOFF_SECONDS", 0.15)
     failing = watched.component("a", code="import sys; sys.exit(3)")
     with pytest.raises(ServiceUnavailableError, match="a ended 4 times at its start"):
-        watched.supervisor.start([failing], seconds=20)
+        watched.supervisor.start([failing], seconds=LONG_SECONDS)
     watched.supervisor.stop()
     waits = [text.rsplit(maxsplit=2)[1] for _, text in watched.told if "again" in text]
     assert waits == ["0.05", "0.1", "0.15", "0.15"]
@@ -128,20 +133,24 @@ def test_waits_double_up_to_a_limit(monkeypatch: pytest.MonkeyPatch, watched: Wa
 
 
 def test_one_that_never_answers_is_named(watched: Watched) -> None:
-    silent = watched.component("silent", code="import time; time.sleep(60)")
+    silent = watched.component("silent", code="import time; time.sleep(3600)")
     with pytest.raises(ServiceUnavailableError, match="silent does not answer"):
         watched.supervisor.start([silent], seconds=0.5)
     watched.supervisor.stop()
 
 
 def test_one_that_does_not_stop_is_killed(watched: Watched) -> None:
-    watched.supervisor.start([watched.component("deaf", DEAF, stop_seconds=0.2)], seconds=20)
+    watched.supervisor.start(
+        [watched.component("deaf", DEAF, stop_seconds=0.2)], seconds=LONG_SECONDS
+    )
     watched.supervisor.stop()
     assert ("deaf", "did not stop in time; killed") in watched.told
 
 
 def test_a_hurry_waits_for_nobody(watched: Watched) -> None:
-    watched.supervisor.start([watched.component("deaf", DEAF, stop_seconds=3600)], seconds=20)
+    watched.supervisor.start(
+        [watched.component("deaf", DEAF, stop_seconds=3600)], seconds=LONG_SECONDS
+    )
     watched.supervisor.hurry.set()
     watched.supervisor.stop()
     assert watched.told[-1] == ("deaf", "stopped")
@@ -149,7 +158,7 @@ def test_a_hurry_waits_for_nobody(watched: Watched) -> None:
 
 def test_a_halted_child_stops_too(watched: Watched) -> None:
     supervisor = watched.supervisor
-    supervisor.start([watched.component("a")], seconds=20)
+    supervisor.start([watched.component("a")], seconds=LONG_SECONDS)
 
     def halt() -> None:
         psutil.Process(watched.ready[0]["a"]).suspend()
@@ -162,10 +171,12 @@ def test_a_halted_child_stops_too(watched: Watched) -> None:
 
 
 def test_a_stop_asked_for_during_the_start_ends_it(watched: Watched) -> None:
-    silent = watched.component("silent", code="print('up', flush=True)\nimport time\ntime.sleep(9)")
+    silent = watched.component(
+        "silent", code="print('up', flush=True)\nimport time\ntime.sleep(3600)"
+    )
     watched.when(lambda: ("silent", "up") in watched.told, watched.supervisor.stop_requested.set)
     with pytest.raises(StopRequestedError):
-        watched.supervisor.start([silent], seconds=20)
+        watched.supervisor.start([silent], seconds=LONG_SECONDS)
     watched.supervisor.stop()
     assert watched.told[-1] == ("silent", "stopped")
 
@@ -173,7 +184,7 @@ def test_a_stop_asked_for_during_the_start_ends_it(watched: Watched) -> None:
 def test_what_a_process_leaves_is_swept_up_each_time(watched: Watched) -> None:
     supervisor, swept = watched.supervisor, list[str]()
     component = dataclasses.replace(watched.component("a"), sweep=lambda: swept.append("a"))
-    supervisor.start([component], seconds=20)
+    supervisor.start([component], seconds=LONG_SECONDS)
     watched.when(
         lambda: len(watched.ready) == 1, lambda: psutil.Process(watched.ready[0]["a"]).kill()
     )
@@ -185,7 +196,7 @@ def test_what_a_process_leaves_is_swept_up_each_time(watched: Watched) -> None:
 
 def test_leftovers_are_ended_and_nobody_else(tmp_path: Path) -> None:
     note = tmp_path / "processes.json"
-    program = Program((sys.executable, "-c", "import time; time.sleep(60)"))
+    program = Program((sys.executable, "-c", "import time; time.sleep(3600)"))
     with start(program) as mine, start(program) as stranger:
         try:
             note_pids(note, {"mine": mine.pid, "stranger": stranger.pid})

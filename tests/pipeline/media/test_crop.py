@@ -13,6 +13,7 @@ from pipeline.media.planes import plane_arrays, whole_samples
 from pipeline.media.probe import probe, require_source
 from pipeline.media.segments import cut_segments, plan_segments, scan_packets
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 WIDTH, HEIGHT = 96, 64
 
@@ -24,7 +25,7 @@ CROPS = {"left": b"\x54\xcc", "top": b"\x54\xbb", "right": b"\x54\xdd", "bottom"
 def film(ffmpeg: str, path: Path, *options: str, pix_fmt: str = "yuv420p") -> Path:
     picture = f"testsrc2=size={WIDTH}x{HEIGHT}:rate=25:duration=1,setsar=2"
     argv = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", picture, "-pix_fmt", pix_fmt]
-    run([*argv, "-c:v", "libx264", "-g", "5", *options, str(path)], timeout=60)
+    run([*argv, "-c:v", "libx264", "-g", "5", *options, str(path)], timeout=LONG_SECONDS)
     return path
 
 
@@ -114,7 +115,7 @@ def test_what_the_bitstream_crops_is_not_cropped_again(ffmpeg: str, tmp_path: Pa
     """64×50 is coded as 64×64."""
     path = tmp_path / "coded.mkv"
     picture = "testsrc2=size=64x50:rate=25:duration=1"
-    run([ffmpeg, "-v", "error", "-f", "lavfi", "-i", picture, str(path)], timeout=60)
+    run([ffmpeg, "-v", "error", "-f", "lavfi", "-i", picture, str(path)], timeout=LONG_SECONDS)
     video = require_source(probe(path))
     assert (video.width, video.height, video.crop) == (64, 50, None)
 
@@ -127,7 +128,7 @@ def test_the_picture_is_cropped_before_it_is_turned(ffmpeg: str, tmp_path: Path)
     straight = film(ffmpeg, tmp_path / "straight.mov")
     turned = tmp_path / "turned.mov"
     argv = [ffmpeg, "-v", "error", "-display_rotation", "90", "-i", str(straight)]
-    run([*argv, "-c", "copy", str(turned)], timeout=60)
+    run([*argv, "-c", "copy", str(turned)], timeout=LONG_SECONDS)
     add_clean_aperture(turned, 64, 32, 0, 0)
     video = require_source(probe(turned))
     assert (video.width, video.height, video.rotation) == (64, 32, 90)

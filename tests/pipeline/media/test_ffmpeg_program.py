@@ -12,6 +12,7 @@ from pipeline.errors import ToolUnfitError
 from pipeline.media import ffmpeg_program
 from pipeline.media.ffmpeg_program import FFMPEG_VARIABLE, NEEDED, ffmpeg_path, pinned_ffmpeg
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -131,7 +132,7 @@ def test_another_file_under_the_same_name_is_asked_anew(named: Path) -> None:
 def test_processes_that_are_started_run_the_one_that_is_named(named: Path) -> None:
     counting(named)
     script = "from pipeline.media.ffmpeg_program import ffmpeg_path; print(ffmpeg_path())"
-    assert run([sys.executable, "-c", script], timeout=300).decode().strip() == str(named)
+    assert run([sys.executable, "-c", script], timeout=LONG_SECONDS).decode().strip() == str(named)
 
 
 @pytest.mark.parametrize(

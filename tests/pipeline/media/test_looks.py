@@ -11,6 +11,7 @@ from pipeline.media.info import ColorTags
 from pipeline.media.packets import scan_packets
 from pipeline.media.probe import probe, require_source
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 MPEG2, X264, X265 = ("-c:v", "mpeg2video"), ("-c:v", "libx264"), ("-c:v", "libx265")
 GOP = ("-g", "12", "-bf", "0")
@@ -32,12 +33,16 @@ def spliced(ffmpeg: str, path: Path, parts: Sequence[tuple[int, tuple[str, ...]]
     for seconds, options in parts:
         picture = f"testsrc2=size=96x64:rate=25:duration={seconds}"
         argv = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", picture, *GOP, *options]
-        joined += run([*argv, "-output_ts_offset", str(start), "-f", kind, "-"], timeout=60)
+        joined += run(
+            [*argv, "-output_ts_offset", str(start), "-f", kind, "-"], timeout=LONG_SECONDS
+        )
         start += seconds
     whole = path if kind == "mpeg2video" else path.with_suffix(".ts")
     whole.write_bytes(joined)
     if whole != path:
-        run([ffmpeg, "-v", "error", "-i", str(whole), "-c", "copy", str(path)], timeout=60)
+        run(
+            [ffmpeg, "-v", "error", "-i", str(whole), "-c", "copy", str(path)], timeout=LONG_SECONDS
+        )
     return path
 
 

@@ -16,6 +16,7 @@ from pipeline.media.picture_kinds import picture_kind
 from pipeline.media.pictures import images_to_source, is_pictures, read_picture
 from pipeline.media.probe import probe
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 #: Far above the two kilobytes of which FFmpeg guesses a format.
 FACE = Image.fromarray(skimage.data.astronaut()).resize((256, 192))
@@ -144,7 +145,7 @@ def test_a_still_is_read_rightly(
 def test_ffmpegs_own_stills_are_read(tmp_path: Path, ffmpeg: str, suffix: str) -> None:
     FACE.save(tmp_path / "a.png")
     path = tmp_path / f"b.{suffix}"
-    run([ffmpeg, "-v", "error", "-i", str(tmp_path / "a.png"), str(path)], timeout=60)
+    run([ffmpeg, "-v", "error", "-i", str(tmp_path / "a.png"), str(path)], timeout=LONG_SECONDS)
     assert is_pictures(path)
     assert read_picture(path).width == 256
 
@@ -168,7 +169,7 @@ def test_what_ffmpeg_decodes_by_half_is_refused_too(
 ) -> None:
     FACE.save(tmp_path / "a.png")
     files = (str(tmp_path / "a.png"), str(tmp_path / name))
-    run([ffmpeg, "-v", "error", "-i", files[0], *options, files[1]], timeout=60)
+    run([ffmpeg, "-v", "error", "-i", files[0], *options, files[1]], timeout=LONG_SECONDS)
     data = (tmp_path / name).read_bytes()
     read_picture(tmp_path / name)
     for share in (0.02, 0.5, 0.9, 0.999):
@@ -230,7 +231,7 @@ def test_damage_anywhere_is_an_input_error(tmp_path: Path, ffmpeg: str) -> None:
     for name in ("a.exr", "a.dpx", "a.qoi", "a.hdr", "a.ras", "a.pfm"):
         run(
             [ffmpeg, "-v", "error", "-i", str(tmp_path / "base.png"), str(tmp_path / name)],
-            timeout=60,
+            timeout=LONG_SECONDS,
         )
     for path in sorted(tmp_path.glob("a.*")):
         data = np.frombuffer(path.read_bytes(), np.uint8)

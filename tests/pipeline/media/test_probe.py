@@ -11,6 +11,7 @@ import pytest
 from pipeline.errors import PipelineError, UnreadableMediaError, UnusableMediaError
 from pipeline.media.probe import probe, require_dialogue, require_source
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 
 def video_of(path: Path, width: int, height: int, frames: int = 1) -> Path:
@@ -152,6 +153,6 @@ def test_interlaced_is_refused_with_a_way_out(tmp_path: Path, ffmpeg: str) -> No
     film = tmp_path / "fields.mkv"
     argv = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "testsrc=size=128x96:rate=50:duration=1"]
     argv += ["-vf", "interlace", "-c:v", "libx264", "-flags", "+ilme+ildct", str(film)]
-    run(argv, timeout=60)
+    run(argv, timeout=LONG_SECONDS)
     with pytest.raises(UnusableMediaError, match="bwdif"):
         require_source(probe(film))

@@ -9,6 +9,7 @@ from pipeline.media.decoding import decode_source
 from pipeline.media.packets import scan_packets
 from pipeline.media.probe import probe, require_source
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 ENCODERS = {
     "h264": ("-c:v", "libx264", "-bf", "0"),
@@ -20,7 +21,10 @@ ENCODERS = {
 
 def bare(ffmpeg: str, path: Path, rate: str, *options: str) -> Path:
     picture = f"testsrc2=size=64x48:rate={rate}:duration=1"
-    run([ffmpeg, "-v", "error", "-f", "lavfi", "-i", picture, *options, str(path)], timeout=60)
+    run(
+        [ffmpeg, "-v", "error", "-f", "lavfi", "-i", picture, *options, str(path)],
+        timeout=LONG_SECONDS,
+    )
     return path
 
 

@@ -13,6 +13,7 @@ from pipeline.media.decoding import decode_source
 from pipeline.media.probe import probe, require_source
 from pipeline.media.sidedata import side_data, side_data_kinds
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 #: A TIFF header, big-endian, and one directory: orientation (0x0112), a SHORT, 6.
 ORIENTED = b"MM\0*\0\0\0\x08" + b"\0\x01" + b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0" + b"\0\0\0\0"
@@ -81,5 +82,5 @@ def test_a_named_profile_does_not_end_the_process(tmp_path: Path) -> None:
         "    del frame; gc.collect()\n"
         "print('alive')"
     )
-    said = run([sys.executable, "-c", script, str(tmp_path / "a.png")], timeout=300)
+    said = run([sys.executable, "-c", script, str(tmp_path / "a.png")], timeout=LONG_SECONDS)
     assert said.strip() == b"alive"

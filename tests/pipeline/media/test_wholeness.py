@@ -8,6 +8,7 @@ import pytest
 from pipeline.errors import UnreadableMediaError
 from pipeline.media.probe import probe
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 SECONDS = 3
 TONE = ("-f", "lavfi", "-i", f"sine=frequency=300:sample_rate=48000:duration={SECONDS}")
@@ -49,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(folder: Path, ffmpeg: str, name: str) -> Path:
     path = folder / name
     if not path.exists():
-        run([ffmpeg, "-v", "error", "-y", *FORMATS[name][0], str(path)], timeout=60)
+        run([ffmpeg, "-v", "error", "-y", *FORMATS[name][0], str(path)], timeout=LONG_SECONDS)
     return path
 
 
@@ -82,7 +83,7 @@ def test_what_was_added_after_the_end_does_no_harm(
 def test_a_writer_into_a_pipe_promises_nothing(ffmpeg: str, kind: str, tmp_path: Path) -> None:
     argv = [ffmpeg, "-v", "error", *TONE, "-f", kind, "-"]
     piped = tmp_path / "piped"
-    piped.write_bytes(run(argv, timeout=60))
+    piped.write_bytes(run(argv, timeout=LONG_SECONDS))
     assert probe(piped).audio
 
 
@@ -111,7 +112,7 @@ def test_sound_that_ends_before_the_picture_in_the_file_is_seen(
     """The last bytes of this film are of its sound alone: its picture is all there."""
     film = tmp_path / "long.mp4"
     argv = [ffmpeg, "-v", "error", *PICTURE[:-1], f"{PICTURE[-1][:-1]}1", *TONE]
-    run([*argv, *INDEX_FIRST, str(film)], timeout=60)
+    run([*argv, *INDEX_FIRST, str(film)], timeout=LONG_SECONDS)
     assert len(probe(film).audio) == 1
     film.write_bytes(film.read_bytes()[:-1000])
     with pytest.raises(UnreadableMediaError, match="is cut short"):
@@ -120,7 +121,7 @@ def test_sound_that_ends_before_the_picture_in_the_file_is_seen(
 
 def test_a_file_that_ends_within_its_header_is_told_so(ffmpeg: str, tmp_path: Path) -> None:
     vorbis = tmp_path / "short.ogg"
-    run([ffmpeg, "-v", "error", *TONE, "-c:a", "libvorbis", str(vorbis)], timeout=60)
+    run([ffmpeg, "-v", "error", *TONE, "-c:a", "libvorbis", str(vorbis)], timeout=LONG_SECONDS)
     vorbis.write_bytes(vorbis.read_bytes()[:1500])
     with pytest.raises(UnreadableMediaError, match=r"is cut short|last page"):
         probe(vorbis)

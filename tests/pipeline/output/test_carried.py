@@ -21,6 +21,7 @@ from pipeline.output.encode import SegmentEncoder
 from pipeline.report import describe_picture, picture_notes
 from pipeline.running.commands import run
 from pipeline.running.progress import Silent
+from tests.patience import LONG_SECONDS
 
 FRAMES = 12
 HEVC10 = ("-c:v", "libx265", "-pix_fmt", "yuv420p10le")
@@ -28,7 +29,10 @@ HEVC10 = ("-c:v", "libx265", "-pix_fmt", "yuv420p10le")
 
 def film(ffmpeg: str, path: Path, *options: str, size: str = "64x48") -> Path:
     picture = f"testsrc2=size={size}:rate=25:duration={FRAMES / 25}"
-    run([ffmpeg, "-v", "error", "-f", "lavfi", "-i", picture, *options, str(path)], timeout=60)
+    run(
+        [ffmpeg, "-v", "error", "-f", "lavfi", "-i", picture, *options, str(path)],
+        timeout=LONG_SECONDS,
+    )
     return path
 
 
@@ -105,7 +109,7 @@ def test_captions_of_mpeg2_are_taken_over(ffmpeg: str, tmp_path: Path) -> None:
     run(
         [ffmpeg, "-v", "error", "-i", str(captioned(ffmpeg, tmp_path)), "-c:v", "mpeg2video",
          "-bf", "2", str(source)],
-        timeout=60,
+        timeout=LONG_SECONDS,
     )  # fmt: skip
     wanted = captions_in(source)
     assert sum(map(bool, wanted)) == FRAMES
@@ -174,7 +178,7 @@ def test_user_data_is_told_but_no_encoders_signature(ffmpeg: str, tmp_path: Path
     message = "h264_metadata=sei_user_data=086f3693-b7b3-4f2c-9653-21492feee5b8+drone"
     run(
         [ffmpeg, "-v", "error", "-i", str(plain), "-c", "copy", "-bsf:v", message, str(told)],
-        timeout=60,
+        timeout=LONG_SECONDS,
     )
     assert require_source(probe(told)).carries == ("SEI_UNREGISTERED",)
 
@@ -208,7 +212,7 @@ def test_what_was_seen_outlives_its_process(tmp_path: Path) -> None:
 def test_a_dub_tells_before_the_work_what_goes(ffmpeg: str, tmp_path: Path, extension: str) -> None:
     source = film(ffmpeg, tmp_path / "film.webm", "-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p")
     tone = ("-f", "lavfi", "-i", "sine=duration=0.4:sample_rate=16000")
-    run([ffmpeg, "-v", "error", *tone, str(tmp_path / "tone.wav")], timeout=60)
+    run([ffmpeg, "-v", "error", *tone, str(tmp_path / "tone.wav")], timeout=LONG_SECONDS)
     output = tmp_path / f"out{extension}"
     options = DubOptions(box=Box(8, 8, 40, 40))
     dialogue, network = tmp_path / "tone.wav", NetworkChoice("draft")

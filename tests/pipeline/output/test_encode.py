@@ -17,6 +17,7 @@ from pipeline.media.planes import plane_arrays
 from pipeline.media.probe import probe
 from pipeline.output.encode import SegmentEncoder, choose_encoder, coded_size
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 
 def video_of(path: Path) -> VideoInfo:
@@ -44,7 +45,7 @@ def pattern(ffmpeg: str, out: Path, size: str, pix_fmt: str, *options: str) -> P
     filters = f"format=yuv444p,scale={size}"
     argv = [ffmpeg, "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25"]
     argv += ["-frames:v", "6", "-vf", filters, "-pix_fmt", pix_fmt, "-c:v", "ffv1", *options]
-    run([*argv, str(out)], timeout=60)
+    run([*argv, str(out)], timeout=LONG_SECONDS)
     return out
 
 

@@ -13,6 +13,7 @@ from pipeline.errors import ToolError
 from pipeline.media.probe import probe
 from pipeline.output.containers import COVER_FILES, HELD, Container
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 from tests.pipeline.output.tiny import PICTURE, dub_film, make_film
 
 ENDINGS = ("mp4", "mov", "mkv")
@@ -68,7 +69,7 @@ def test_a_track_that_a_broadcast_only_announces_is_left_out(
 def test_a_cover_in_mkv_stays_a_cover(ffmpeg: str, tmp_path: Path, codec: str) -> None:
     ending, kind = COVER_FILES[codec]
     cover = tmp_path / f"front.{ending}"
-    run([ffmpeg, "-v", "error", *PICTURE, "-frames:v", "1", str(cover)], timeout=60)
+    run([ffmpeg, "-v", "error", *PICTURE, "-frames:v", "1", str(cover)], timeout=LONG_SECONDS)
     argv = ["-map", "0", "-map", "1", "-c:a", "aac", "-attach", str(cover)]
     source = make_film(ffmpeg, tmp_path / "film.mkv", *argv, "-metadata:s:t", f"mimetype={kind}")
     assert dub_film(ffmpeg, source, tmp_path / "out.mkv")["left_out"] == []
@@ -82,7 +83,7 @@ def test_fonts_and_a_cover_are_kept_side_by_side(ffmpeg: str, tmp_path: Path) ->
     argv = ["-map", "0", "-map", "1", "-c:a", "aac"]
     for place, name in enumerate(("cover.png", "a.ttf", "b.ttf")):
         run([ffmpeg, "-v", "error", *PICTURE, "-frames:v", "1", "-f", "image2", "-c:v", "png",
-             str(tmp_path / name)], timeout=60)  # fmt: skip
+             str(tmp_path / name)], timeout=LONG_SECONDS)  # fmt: skip
         kind = "image/png" if place == 0 else "font/ttf"
         argv += ["-attach", str(tmp_path / name), f"-metadata:s:t:{place}", f"mimetype={kind}"]
     source = make_film(ffmpeg, tmp_path / "film.mkv", *argv)
@@ -131,7 +132,7 @@ def test_tracks_that_do_not_move_with_the_picture_are_left_out(
 def sounds(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """For each format films of sound by every encoder of ffmpeg that it takes before others do."""
     folder = tmp_path_factory.mktemp("sounds")
-    listing = run([ffmpeg, "-hide_banner", "-encoders"], timeout=30).decode()
+    listing = run([ffmpeg, "-hide_banner", "-encoders"], timeout=LONG_SECONDS).decode()
     missing = set(re.findall(r"^ A[.F]\S+ (\w+)", listing, re.MULTILINE))
     films = {}
     for ending in SOURCES:

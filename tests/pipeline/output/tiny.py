@@ -11,6 +11,7 @@ from pipeline.output.encode import SegmentEncoder
 from pipeline.running.commands import run
 from pipeline.sound.dialogue import encode_dialogue
 from pipeline.stitch import Timing, stitch
+from tests.patience import LONG_SECONDS
 
 #: Inputs 0 and 1 of ffmpeg: a picture and a sound.
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=1")
@@ -20,7 +21,10 @@ SOUND = ("-f", "lavfi", "-i", "anoisesrc=duration=1:sample_rate=48000:seed=7:amp
 def make_film(ffmpeg: str, path: Path, *argv: str) -> Path:
     """A film of PICTURE and SOUND by options of ffmpeg; the picture is H.264."""
     head = [ffmpeg, "-v", "error", "-y", *PICTURE, *SOUND]
-    run([*head, *argv, "-c:v:0", "libx264", "-strict", "experimental", str(path)], timeout=60)
+    run(
+        [*head, *argv, "-c:v:0", "libx264", "-strict", "experimental", str(path)],
+        timeout=LONG_SECONDS,
+    )
     return path
 
 
@@ -37,6 +41,9 @@ def dub_film(ffmpeg: str, source: Path, output: Path, **choices: Any) -> dict[st
             encoder.encode(frame)
     length = round(1 / (info.video.frame_rate * info.video.time_base))
     timing = Timing(np.array(pts, np.int64), pts[-1] + length, info.video.time_base)
-    run([ffmpeg, "-v", "error", "-y", "-f", "lavfi", "-i", "sine=d=1", str(spoken)], timeout=60)
+    run(
+        [ffmpeg, "-v", "error", "-y", "-f", "lavfi", "-i", "sine=d=1", str(spoken)],
+        timeout=LONG_SECONDS,
+    )
     encode_dialogue(spoken, dialogue, timing.duration_seconds)
     return stitch([segment], timing, info, dialogue, output, folder, **choices)

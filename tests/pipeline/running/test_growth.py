@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.running import growth
 from pipeline.running.growth import telling_growth
+from tests.patience import LONG_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +18,7 @@ def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_growing_file_is_a_sign_of_life(tmp_path: Path) -> None:
     told = threading.Event()
     with telling_growth(tmp_path, lambda _: told.set()), (tmp_path / "film").open("wb") as file:
-        for _ in range(500):
+        for _ in range(round(LONG_SECONDS / 0.02)):
             file.write(b"frame")
             file.flush()
             if told.wait(0.02):

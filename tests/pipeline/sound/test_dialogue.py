@@ -19,6 +19,7 @@ from pipeline.sound.dialogue import (
     encode_dialogue,
     write_waveform,
 )
+from tests.patience import LONG_SECONDS
 
 Samples = npt.NDArray[np.float32]
 
@@ -112,7 +113,7 @@ def test_the_default_track_is_heard(clips: Path, ffmpeg: str, tmp_path: Path) ->
     out = tmp_path / "two.mkv"
     argv = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "sine=d=1", "-f", "lavfi"]
     argv += ["-i", "sine=d=2", "-map", "0", "-map", "1", "-disposition:a:0", "0"]
-    run([*argv, "-disposition:a:1", "default", str(out)], timeout=60)
+    run([*argv, "-disposition:a:1", "default", str(out)], timeout=LONG_SECONDS)
     assert decode_waveform(out, tmp_path / "w.npy").duration == 2
 
 

@@ -15,6 +15,7 @@ from pipeline.steps.facts import SEGMENT_FILE
 from pipeline.steps.preparing import Inputs, prepare
 from pipeline.steps.rendering import render
 from pipeline.steps.tracking import track
+from tests.patience import LONG_SECONDS
 from tests.pipeline.steps.machines import DETECTOR, DRAFT, SILENT, Farm, order
 
 #: On the woman's face, in the left half of the picture; the man is the larger one.
@@ -27,7 +28,7 @@ def inputs(clips: Path, ffmpeg: str, tmp_path: Path) -> Inputs:
     film = tmp_path / "two.mkv"
     cut = ["-ss", "10.6", "-i", str(clips / "film.mkv"), "-t", "2", "-map", "0:v"]
     encode = ["-vf", "scale=640:360", "-c:v", "libx264", "-crf", "10", str(film)]
-    run([ffmpeg, "-nostdin", "-loglevel", "error", *cut, *encode], timeout=60)
+    run([ffmpeg, "-nostdin", "-loglevel", "error", *cut, *encode], timeout=LONG_SECONDS)
     return order(film, clips / "dialogue_short.flac", "out.mkv", sync_mode="cut_off")
 
 

@@ -19,6 +19,7 @@ from pipeline.steps.facts import (
     render_key,
     to_json,
 )
+from tests.patience import LONG_SECONDS
 
 STEP = RenderStep(3, 75, 100, "dubbed-1", "untouched-1", (Read("source-1", ("plan.npz",)),))
 
@@ -50,5 +51,5 @@ def test_who_hands_out_steps_loads_no_media_library() -> None:
     """The process that holds the leases must not carry what can crash."""
     heavy = "{'numpy', 'cv2', 'av', 'torch', 'librosa'}"
     code = f"import sys, pipeline.steps.facts; sys.exit(bool({heavy} & sys.modules.keys()))"
-    status = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)  # noqa: TID251
+    status = subprocess.run([sys.executable, "-c", code], timeout=LONG_SECONDS, check=False)  # noqa: TID251
     assert status.returncode == 0

@@ -9,6 +9,7 @@ from pipeline.dub import Order, dub_film
 from pipeline.options import DubOptions, SyncMode
 from pipeline.running.commands import run
 from pipeline.running.progress import Silent
+from tests.patience import LONG_SECONDS
 from tests.pipeline.output.tiny import make_film
 from tests.pipeline.steps.machines import DETECTOR, DRAFT
 
@@ -54,7 +55,8 @@ def test_what_will_be_missed_is_told_before_the_work(
 ) -> None:
     dialogue = tmp_path / "dialogue.wav"
     run(
-        [ffmpeg, "-v", "error", "-f", "lavfi", "-i", f"sine=d={seconds}", str(dialogue)], timeout=60
+        [ffmpeg, "-v", "error", "-f", "lavfi", "-i", f"sine=d={seconds}", str(dialogue)],
+        timeout=LONG_SECONDS,
     )
     listener, options = Listener(), DubOptions(sync_mode=mode)
     order = Order(film, dialogue, tmp_path / "out.mp4", options, DRAFT, DETECTOR)

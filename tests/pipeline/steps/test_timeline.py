@@ -14,6 +14,7 @@ from pipeline.errors import TimelineError
 from pipeline.options import Clip, DubOptions, FilmRange
 from pipeline.running.commands import run
 from pipeline.steps.preparing import Inputs
+from tests.patience import LONG_SECONDS
 from tests.pipeline.steps.machines import DETECTOR, DRAFT, Farm, dub_here, prepare_on, run_on
 
 F = Fraction
@@ -29,7 +30,10 @@ def talk(clips: Path, ffmpeg: str, tmp_path: Path) -> Path:
     film = tmp_path / "talk.mkv"
     cut = ["-t", "4", "-i", str(clips / "talk_mpeg4_25fps.mp4"), "-c:v", "libx264", "-qp", "0"]
     cut += ["-g", "25"]
-    run([ffmpeg, "-nostdin", "-loglevel", "error", *cut, "-c:a", "flac", str(film)], timeout=60)
+    run(
+        [ffmpeg, "-nostdin", "-loglevel", "error", *cut, "-c:a", "flac", str(film)],
+        timeout=LONG_SECONDS,
+    )
     return film
 
 
