@@ -9,9 +9,10 @@ from api.eta import seconds_left
 from api.farm import ADDRESS_SECONDS, Farm
 from api.prices import gpu_cost
 from api.times import wire_time
+from infra.checkpoints import name_of_weights
 from infra.db.models import Job, Step
 from infra.db.progress import JobProgress, progress_of
-from infra.db.speeds import StageSpeed, gpu_seconds, speeds_of
+from infra.db.speeds import StageSpeed, devices_of, gpu_seconds, speeds_of
 from infra.db.states import JOB_ENDS, JobState, Stage
 from infra.wire import STATUS_OF, wire_code
 
@@ -33,11 +34,16 @@ class Owner(Protocol):
 def generations(
     session: Session, farm: Farm, caller: Owner, jobs: Iterable[Job]
 ) -> list[dict[str, Any]]:
-    """Jobs as generations, with what their steps say of them; two queries for all."""
+    """Jobs as generations, with what their steps say of them; three queries for all."""
     listed = list(jobs)
     ids = [job.id for job in listed]
     progress, speeds = progress_of(session, ids), speeds_of(session, ids)
-    return [_generation(farm, caller, job, progress[job.id], speeds[job.id]) for job in listed]
+    devices = devices_of(session, ids)
+    return [
+        _generation(farm, caller, job, progress[job.id], speeds[job.id])
+        | {"renderedWith": _rendered_with(job, devices.get(job.id, []))}
+        for job in listed
+    ]
 
 
 def _generation(
@@ -139,6 +145,22 @@ def _wire_request(job: Job) -> dict[str, Any]:
         "outputFileName": request.get("outputFileName"),
         "warnings": request.get("warnings", []),
         "network": job.params.get("network"),
+    }
+
+
+def _rendered_with(job: Job, devices: list[str]) -> dict[str, Any] | None:
+    """The network as it was loaded; until then as it was chosen; None until that."""
+    chosen = job.facts.get("prepare", {}).get("prepared", {}).get("network")
+    used = job.facts.get("render", {}).get("network") or chosen
+    if used is None:
+        return None
+    digest = used.get("checkpoint_sha256")
+    return {
+        "network": used["name"],
+        "checkpoint": name_of_weights(digest) or used.get("checkpoint"),
+        "checkpointSha256": digest,
+        "precision": used.get("precision"),
+        "devices": devices,
     }
 
 

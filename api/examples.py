@@ -84,6 +84,13 @@ _GENERATION: Final = schemas.Generation(
     },
     gpuSeconds=5442.0,
     gpuCost=1.81,
+    renderedWith=schemas.RenderedWith(
+        network="wav2lip",
+        checkpoint="wav2lip_gan",
+        checkpointSha256="ca9ab7b7b812c0e80a6e70a5977c545a1e8a365a6c49d5e533023c034d7ac3d8",
+        precision="float16",
+        devices=["cuda:0"],
+    ),
     report=None,
 )
 

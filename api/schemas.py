@@ -41,6 +41,20 @@ class Model(TypedDict):
     description: str
 
 
+class RenderedWith(TypedDict):
+    """What made the mouths of a generation: the network, its weights, and where it ran.
+
+    ``checkpoint`` is the name the weights are known by, or of their file. ``precision`` and
+    ``devices`` are known once a part is rendered.
+    """
+
+    network: str
+    checkpoint: str | None
+    checkpointSha256: str | None
+    precision: str | None
+    devices: list[str]
+
+
 class Generation(TypedDict):
     """A job as clients know it, and what this farm tells beyond that."""
 
@@ -81,6 +95,7 @@ class Generation(TypedDict):
     stages: dict[str, dict[str, Any]]
     gpuSeconds: Annotated[float, Field(ge=0)]
     gpuCost: float | None
+    renderedWith: RenderedWith | None
     report: dict[str, Any] | None
 
 

@@ -237,6 +237,12 @@ def recognise(path: Path) -> Checkpoint | None:
     return next((entry for entry in alike if entry.sha256 == digest), None)
 
 
+def name_of_weights(sha256: str | None) -> str | None:
+    """What the weights with this digest are registered as; None for any other."""
+    names = (entry.name for entry in REGISTRY.values() if entry.sha256 == sha256)
+    return next(names, None)
+
+
 def verify(name: str) -> State:
     """Read the whole file again and compare its digest with the registered one."""
     return state(checkpoint(name), recompute=True)

@@ -23,6 +23,9 @@ _READING = httpx.Timeout(10.0, read=7200.0, write=300.0)
 
 _WATCH_SECONDS: Final = 2.0
 
+#: What a batch is, where the status is no word.
+_WORDS: Final = {"PENDING": "being read", "JOBS_CREATED": "queued"}
+
 _id = click.argument("batch_id", metavar="ID")
 _as_json = click.option("--json", "as_json", is_flag=True, help="JSON for programs, on stdout.")
 
@@ -212,7 +215,7 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
 def _line(found: dict[str, Any]) -> str:
     numbers = found["metrics"]
     return (
-        f"{found['status'].lower()}, {numbers['success_count']} of "
+        f"{_WORDS.get(found['status'], found['status'].lower())}, {numbers['success_count']} of "
         f"{numbers['total_generations']} done, {numbers['failed_count']} failed, "
         f"{numbers['pending_count']} to go"
     )

@@ -129,10 +129,13 @@ class PlainDisplay(_Paced):
             # A stage of the whole job has no frames to count.
             click.echo(f"{self._stage}: in {state['seconds']:.1f} s", err=True)
             return
-        tail = f"in {state['seconds']:.1f} s" if finished else f"{state['seconds_left']} s left"
+        left = state["seconds_left"]
+        # Until something is done nobody knows.
+        tails = [] if left is None else [f"{left} s left"]
+        tail = [f"in {state['seconds']:.1f} s"] if finished else tails
         done = f"{state['frames']}/{state['total']} {self._counted}"
         rate = f"{state['frames_per_second']:.1f} {self._counted}/s"
-        click.echo(f"{self._stage}: {done}, {rate}, {tail}", err=True)
+        click.echo(f"{self._stage}: {', '.join([done, rate, *tail])}", err=True)
 
     def note(self, message: str) -> None:
         click.echo(message, err=True)

@@ -45,6 +45,15 @@ FROM steps s JOIN jobs j ON j.id = s.job_id
 WHERE j.batch_id = :batch AND s.stage = ANY (:stages)
 """)  # noqa: S608 -- ours
 
+_DEVICES: Final = text("""
+SELECT s.job_id, array_agg(DISTINCT w.device ORDER BY w.device) AS devices
+FROM steps s
+JOIN attempts a ON a.step_id = s.id AND a.outcome = 'completed'
+JOIN workers w ON w.id = a.worker_id
+WHERE s.job_id = ANY (:jobs) AND s.stage = 'render' AND NOT s.reused
+GROUP BY s.job_id
+""")
+
 _GPU_STAGES: Final = [stage for stage, queue in QUEUE_OF.items() if queue == "gpu"]
 
 
@@ -86,6 +95,12 @@ def speeds_of(
             max(float(row.lost_seconds), 0.0),
         )
     return found
+
+
+def devices_of(session: Session, job_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[str]]:
+    """The devices of known workers that rendered ranges of some jobs, in one query."""
+    found = session.execute(_DEVICES, {"jobs": list(job_ids)})
+    return {row.job_id: list(row.devices) for row in found}
 
 
 def gpu_seconds(speeds: Mapping[Stage, StageSpeed]) -> float:

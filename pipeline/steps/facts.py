@@ -38,6 +38,7 @@ class NetworkFacts:
         digest: of all that determines what it draws, precision included; that is known where it
             was loaded.
         device, precision: for the report, likewise.
+        checkpoint: the name of the weights' file, where it was loaded.
     """
 
     name: str
@@ -45,6 +46,7 @@ class NetworkFacts:
     digest: str | None = None
     device: str | None = None
     precision: str | None = None
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

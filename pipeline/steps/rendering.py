@@ -43,6 +43,7 @@ def load_network(choice: NetworkChoice) -> NetworkFacts:
         network.digest,
         choice.device,
         network.precision_note,
+        None if choice.checkpoint is None else choice.checkpoint.name,
     )
 
 

@@ -48,7 +48,7 @@ def test_a_manifest_is_sent_and_its_bad_rows_are_told(lipfarm, manifest):
     batch = said(lipfarm("batch", "status", sent.stdout.strip(), "--json"))
     assert (batch["name"], batch["rows"], batch["refusedRows"]) == ("Films", 3, 1)
     shown = lipfarm("batch", "status", sent.stdout.strip())
-    assert "jobs_created, 0 of 3 done, 1 failed, 2 to go" in shown.stdout
+    assert "queued, 0 of 3 done, 1 failed, 2 to go" in shown.stdout
 
 
 def test_the_same_file_is_the_same_batch_unless_it_is_said_again(lipfarm, manifest):

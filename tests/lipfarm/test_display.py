@@ -1,5 +1,7 @@
 """How progress reads, by what it counts."""
 
+import json
+
 import pytest
 
 from lipfarm.display import choose_display
@@ -15,3 +17,17 @@ def test_plain_lines_say_what_they_count(counted: str, capsys: pytest.CaptureFix
     said = capsys.readouterr().err
     assert f"prepare: 39/39 {counted}, " in said
     assert f" {counted}/s, in " in said
+
+
+def test_the_time_left_is_not_told_before_anybody_knows_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    display = choose_display(as_json=False)
+    display.start_stage("detect", 39)
+    display.advance(0)
+    display.close()
+    assert capsys.readouterr().err == "detect: 0/39 frames, 0.0 frames/s\n"
+    display = choose_display(as_json=True)
+    display.start_stage("detect", 39)
+    display.advance(0)
+    assert json.loads(capsys.readouterr().out)["seconds_left"] is None

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from infra.db.models.base import Base, Count, Created, Id, NumberRef, is_one_of
 
 _PENDING = text("state = 'pending'")
+
+#: What becomes of a message.
+STATES: Final = ("pending", "delivered", "failed")
 
 
 class WebhookEndpoint(Base):
@@ -56,7 +59,7 @@ class WebhookDelivery(Base):
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
-        is_one_of("state", ("pending", "delivered", "failed")),
+        is_one_of("state", STATES),
         CheckConstraint(
             "job_id IS NOT NULL OR batch_id IS NOT NULL OR kind = 'webhook.test'", name="subject"
         ),

@@ -1,6 +1,7 @@
 """A job's page in a browser: what failed, why, and what one does about it."""
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from playwright.sync_api import Page, expect
@@ -191,3 +192,24 @@ def test_readers_are_offered_nothing_they_may_not_do(make_studio: Any, hands: Ha
     open_step(page)
     expect(page.get_by_role("dialog")).to_contain_text("the picture is broken")
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+
+
+def test_the_weights_the_device_and_the_precision_are_shown(studio: Studio, hands: Hands) -> None:
+    network = {
+        "name": "wav2lip",
+        "checkpoint_sha256": "bee4c6e72ae4cffe888a9c1b5256694392a51bc4091dea579e745763c0c3f90d",
+        "checkpoint": "mine.safetensors",
+        "device": "auto",
+        "precision": "int8, calibrated",
+    }
+    job, worker = studio.job(), hands.worker()
+    hands.reach(worker, uuid.UUID(job), "render", segments=2)
+    page = studio.open(f"/dashboard/jobs/{job}")
+    expect(page.locator("#facts")).to_contain_text("Network")
+    expect(page.locator("#facts")).not_to_contain_text("Checkpoint")
+    claim = hands.must_claim(worker, "gpu")
+    hands.complete(claim, replace(result_of(claim), facts={"network": network}))
+    page.reload()
+    expect(page.locator("#facts")).to_contain_text("Checkpointlipfarm-small · bee4c6e72ae4")
+    expect(page.locator("#facts")).to_contain_text("Precisionint8, calibrated")
+    expect(page.locator("#facts")).to_contain_text("Devicecpu")

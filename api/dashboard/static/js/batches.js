@@ -6,7 +6,7 @@ import { age, count, percent, setAge, shortId } from "./format.js";
 import { Live } from "./live.js";
 import { mistakes } from "./mistakes.js";
 import { startShell } from "./shell.js";
-import { badge, bar, setBadge, setBar } from "./states.js";
+import { badge, bar, setBadge, setBar, stateOfBatch } from "./states.js";
 
 let next = null;
 
@@ -40,7 +40,7 @@ function show(row, batch) {
   const [name, state, progress, rows, completed, failed, pending, languages, ordered] = row.children;
   const sums = batch.metrics;
   setText(name.firstElementChild, nameOf(batch));
-  setBadge(state.firstElementChild, batch.status.toLowerCase());
+  setBadge(state.firstElementChild, stateOfBatch(batch));
   setText(progress.querySelector(".muted"), percent(batch.progress));
   setBar(progress.querySelector(".bar"), batch.progress, sums.failed_count ? "warn" : batch.progress >= 1 ? "ok" : "run");
   setText(rows, count(sums.total_generations));

@@ -76,6 +76,7 @@ const facts = new Map();
 function showFacts() {
   fact("Language", job.language ?? "–");
   fact("Network", networkOf(job));
+  showRenderer(job.renderedWith);
   fact("Priority", job.priority);
   fact("Labels", job.labels.join(", ") || "–");
   fact("Ordered", age(job.createdAt), (node) => setAge(node, job.createdAt));
@@ -87,6 +88,15 @@ function showFacts() {
   if (lost >= 1) fact("Lost in failed attempts", duration(lost));
   if (job.gpuCost !== null) fact("Cost of the GPU", cost(job.gpuCost));
   if (report?.timings?.render?.frames_per_second) fact("Render", frameRate(report.timings.render.frames_per_second));
+}
+
+/** Which weights, how and where; a digest tells apart what has the same name. */
+function showRenderer(used) {
+  if (!used) return;
+  const digest = used.checkpointSha256?.slice(0, 12);
+  if (digest) fact("Checkpoint", [used.checkpoint, digest].filter(Boolean).join(" · "));
+  if (used.precision) fact("Precision", used.precision);
+  if (used.devices.length) fact("Device", used.devices.join(", "));
 }
 
 function fact(name, value, change = null) {

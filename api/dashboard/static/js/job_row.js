@@ -44,8 +44,7 @@ export const nameOf = (job) => job.name ?? job.outputName ?? shortId(job.id);
 
 /** What it was dubbed with; until then what was asked for. */
 export function networkOf(job) {
-  const used = job.report?.network;
-  return (typeof used === "object" && used !== null ? used.name : used) ?? job.network ?? "–";
+  return job.renderedWith?.network ?? job.network ?? "–";
 }
 
 function showUnder(node, job) {

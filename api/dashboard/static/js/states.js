@@ -25,7 +25,8 @@ const STATES = {
   lost: ["Lost", "failed", "warn"],
   released: ["Given back", "waiting", "wait"],
   // Of a batch
-  jobs_created: ["Being read", "running", "run"],
+  reading: ["Being read", "running", "run"],
+  jobs_created: ["Queued", "queued", "wait"],
   pending: ["Pending", "waiting", "wait"],
   processing: ["Processing", "running", "run"],
   refused: ["Refused", "failed", "fail"],
@@ -52,6 +53,11 @@ export function stateOf(generation) {
   if (isLive && generation.desired === "pause") return "paused";
   if (isLive && generation.desired === "cancel") return "canceled";
   return generation.state;
+}
+
+/** What a batch is: its rows are read while it is pending, and its jobs wait once they are made. */
+export function stateOfBatch(batch) {
+  return batch.status === "PENDING" ? "reading" : batch.status.toLowerCase();
 }
 
 export function badge(state, { strong = false } = {}) {
