@@ -44,7 +44,8 @@ export const nameOf = (job) => job.name ?? job.outputName ?? shortId(job.id);
 
 /** What it was dubbed with; until then what was asked for. */
 export function networkOf(job) {
-  return job.renderedWith?.network ?? job.network ?? "–";
+  const used = job.renderedWith?.network ?? job.report?.network;
+  return (typeof used === "object" && used !== null ? used.name : used) ?? job.network ?? "–";
 }
 
 function showUnder(node, job) {
