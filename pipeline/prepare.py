@@ -19,7 +19,12 @@ from pipeline.media.cutting import cut_segments
 from pipeline.media.info import MediaInfo, VideoInfo
 from pipeline.media.opening import check_regular_file
 from pipeline.media.packets import SourcePlan, scan_packets
-from pipeline.media.pictures import images_to_source, is_pictures, list_pictures
+from pipeline.media.pictures import (
+    images_to_source,
+    is_pictures,
+    list_pictures,
+    numbering_gaps,
+)
 from pipeline.media.probe import probe, require_dialogue, require_source
 from pipeline.media.segments import Segment, plan_segments
 from pipeline.mel import write_mel
@@ -62,6 +67,7 @@ class Manifest:
         is_still: the input is one picture.
         is_pictures: the intermediate video lies among the files.
         segments, objects: how it is cut, and the file name of each segment's object.
+        gaps: a sentence for each place where frames of a folder seem to be missing.
     """
 
     digest: str
@@ -70,6 +76,7 @@ class Manifest:
     is_pictures: bool
     segments: tuple[Segment, ...]
     objects: tuple[str, ...]
+    gaps: tuple[str, ...] = ()
 
 
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
@@ -240,6 +247,7 @@ def prepare_source(
             is_pictures=is_made,
             segments=segments,
             objects=tuple(each.name for each in objects),
+            gaps=numbering_gaps(list_pictures(path)) if is_made else (),
         )
         plan.save(folder / PLAN_FILE)
         (folder / MANIFEST_FILE).write_bytes(_MANIFEST.dump_json(manifest))
@@ -250,8 +258,9 @@ def _read_film(path: Path, fps: Fraction, folder: Path) -> MediaInfo:
     """Probe a film; make one of pictures first."""
     if is_pictures(path):
         film = folder / PICTURES_FILE
-        images_to_source(path, fps, film)
-        return probe(film)
+        carries = images_to_source(path, fps, film)
+        info = probe(film)
+        return replace(info, video=info.video and replace(info.video, carries=carries))
     info = probe(path, everywhere=True)
     require_source(info)
     return info

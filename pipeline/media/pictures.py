@@ -16,9 +16,13 @@ All frames become what the first one is; one that is of another size, or HDR whe
 is refused by name.
 """
 
+import re
 import struct
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -31,6 +35,7 @@ from av.video.stream import VideoStream
 from natsort import natsorted
 
 from pipeline.errors import UnreadableMediaError, UnusableMediaError
+from pipeline.media.extras import ALPHA, has_alpha
 from pipeline.media.opening import one_line, open_media, picture_stream
 from pipeline.media.picture_kinds import moves, picture_kind, require_whole_picture
 from pipeline.media.picture_light import HDR_TRANSFERS, in_film_light
@@ -45,6 +50,11 @@ PICTURE_SUFFIXES = frozenset(
     | {".jls", ".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".qoi", ".sgi", ".rgb", ".ras", ".psd"}
     | {".gif", ".avif", ".heic", ".heif", ".dng"}
 )
+
+_MOST_GAPS = 10
+
+#: The last number in a name counts frames.
+_NUMBERED = re.compile(r"(?P<name>.*?)(?P<number>\d+)(?P<rest>\D*)", re.DOTALL)
 
 #: x264 without loss, every frame a keyframe.
 _LOSSLESS = {"qp": "0", "preset": "ultrafast", "g": "1", "bf": "0"}
@@ -125,7 +135,30 @@ def list_pictures(path: Path) -> list[Path]:
     return list(natsorted(found, key=lambda f: f.name))
 
 
-def images_to_source(path: Path, fps: Fraction, out_path: Path) -> None:
+def numbering_gaps(pictures: Sequence[Path]) -> tuple[str, ...]:
+    """A sentence for each place where numbers of frames are left out, as by a copy that broke off.
+
+    Frames that are numbered by twos are whole: the step that is commonest counts. So do the first
+    places: who sees ten looks at the folder.
+    """
+    numbered = [_NUMBERED.fullmatch(picture.name) for picture in pictures]
+    pairs = [
+        (before, after, int(after["number"]) - int(before["number"]))
+        for before, after in pairwise(numbered)
+        if before and after and (before["name"], before["rest"]) == (after["name"], after["rest"])
+    ]
+    if not pairs:
+        return ()
+    step, _ = Counter(difference for *_, difference in pairs).most_common(1)[0]
+    gaps = [
+        f"between {one_line(before[0])} and {one_line(after[0])} frames seem to be missing"
+        for before, after, difference in pairs
+        if difference > step > 0
+    ]
+    return tuple(gaps[:_MOST_GAPS])
+
+
+def images_to_source(path: Path, fps: Fraction, out_path: Path) -> tuple[str, ...]:
     """Make a lossless video of a picture, or of a folder of frames.
 
     Args:
@@ -133,24 +166,29 @@ def images_to_source(path: Path, fps: Fraction, out_path: Path) -> None:
         fps: frames a second.
         out_path: written anew; QuickTime whatever its suffix, as that keeps any rate exactly.
 
+    Returns:
+        What the pictures carried that the video does not, by its names in extras.py.
+
     Raises:
         UnreadableMediaError: a picture cannot be read.
         UnusableMediaError: there is none, one cannot be used, or they differ in size.
     """
     pictures = list_pictures(path)
-    first = read_picture(pictures[0])
+    first, carries = _read(pictures[0])
     look = _look_of(first)
     options = {"video_track_timescale": str(fps.numerator)}
     with av.open(str(out_path), "w", format="mov", container_options=options) as container:
         stream = container.add_stream("libx264", rate=fps, options=dict(_LOSSLESS))
         _describe(stream, look, fps)
         for number, picture in enumerate(pictures):
-            frame = first if number == 0 else read_picture(picture)
+            frame, carried = (first, carries) if number == 0 else _read(picture)
+            carries |= carried
             _require_alike(picture, _look_of(frame), look)
             converted = _convert(frame, look)
             converted.pts, converted.time_base = number, 1 / fps
             container.mux(stream.encode(converted))
         container.mux(stream.encode())
+    return tuple(sorted(carries))
 
 
 def read_picture(path: Path) -> av.VideoFrame:
@@ -160,6 +198,10 @@ def read_picture(path: Path) -> av.VideoFrame:
         UnreadableMediaError: it is none, or damaged.
         UnusableMediaError: it is of a kind or a size that is not taken, or film log.
     """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[av.VideoFrame, frozenset[str]]:
     kind = picture_kind(path)
     if kind is None:
         raise UnreadableMediaError(f"{one_line(path)}: is no picture, or is damaged from the start")
@@ -168,7 +210,8 @@ def read_picture(path: Path) -> av.VideoFrame:
     _require_size(path, frame)
     lit = in_film_light(frame, path, kind)
     plain = _plain(lit, deep=bit_depth(frame.format.name) > 8)
-    return _filtered(plain, _turning_upright(frame))
+    carries = frozenset({ALPHA} if has_alpha(frame.format) else ())
+    return _filtered(plain, _turning_upright(frame)), carries
 
 
 def write_picture(frame: av.VideoFrame, path: Path, rotation: int = 0) -> None:

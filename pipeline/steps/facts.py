@@ -74,7 +74,8 @@ class Prepared:
         source_seconds, dialogue_seconds: their lengths.
         more_dialogue_names: of the dialogues a timeline has beyond the first.
         left_out: a sentence for each stream of the source, and for what its picture carries, that
-            will be missed in the output.
+            will be missed in the output; and for each place where frames of a folder seem to be
+            missing.
         boxes_key: artifact of the boxes that say who is dubbed; None where there are none.
     """
 

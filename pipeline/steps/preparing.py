@@ -132,7 +132,7 @@ def prepare(
         dialogue_seconds=float(dialogue.duration),
         more_dialogue_names=tuple(path.name for path in inputs.more_dialogues),
         boxes_key=boxes,
-        left_out=_left_out(inputs, source, dialogue),
+        left_out=(*source.manifest.gaps, *_left_out(inputs, source, dialogue)),
     )
     task = DetectTask(source, detector, store)
     return prepared, tuple(

@@ -16,6 +16,7 @@ from pipeline.media.pictures import (
     images_to_source,
     is_pictures,
     list_pictures,
+    numbering_gaps,
     read_picture,
     write_picture,
 )
@@ -236,3 +237,26 @@ def test_a_size_that_no_film_may_have_is_refused(
     with pytest.raises(UnusableMediaError, match=f"is {width}×{height}; {words}"):
         images_to_source(tmp_path / "a.png", Fraction(25), tmp_path / "out.mov")
     assert not (tmp_path / "out.mov").exists()
+
+
+def test_missing_frames_are_told(tmp_path: Path) -> None:
+    def gaps(*names: str) -> tuple[str, ...]:
+        return numbering_gaps([tmp_path / name for name in names])
+
+    assert gaps("f_0001.png", "f_0002.png", "f_0004.png", "f_0005.png") == (
+        "between f_0002.png and f_0004.png frames seem to be missing",
+    )
+    assert len(gaps("1.png", "2.png", "4.png", "5.png", "6.png", "9.png")) == 2
+    assert gaps("f_0001.png", "f_0003.png", "f_0005.png") == ()  # on twos
+    assert gaps("take1.0998.exr", "take1.0999.exr", "take1.1000.exr") == ()
+    assert gaps("1.png") == gaps("a.png", "b.png") == gaps("a1.png", "a2.png", "b7.png") == ()
+
+
+def test_alpha_that_goes_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    face().save(folder / "1.png")
+    face().save(folder / "2.png")
+    assert images_to_source(folder, Fraction(25), tmp_path / "out.mov") == ()
+    face().convert("RGBA").save(folder / "2.png")
+    assert images_to_source(folder, Fraction(25), tmp_path / "out.mov") == ("alpha",)
