@@ -23,6 +23,7 @@ from pipeline.output.join import Timing, join_segments
 from pipeline.output.keys import stamp
 from pipeline.output.mux import Mux, write_chapters, write_covers
 from pipeline.output.publish import check_output, publishing
+from pipeline.output.rehearsal import rehearse
 from pipeline.output.verify import Expected, priming, verify_output
 from pipeline.running.commands import run
 
@@ -72,7 +73,7 @@ def stitch(
         StorageFullError, ToolError.
         InternalError: segments do not fit together, or the output is not what was ordered.
     """
-    plan = plan_output(info, output, keep_audio, moved_by)
+    plan = rehearse(info.path, plan_output(info, output, keep_audio, moved_by))
     mux = Mux(info, plan, timing, language, title)
     with tempfile.TemporaryDirectory(dir=work_dir) as folder:
         gathered = Path(folder, "gathered")

@@ -271,7 +271,7 @@ def _leave_out(stream: StreamInfo, container: Container, info: MediaInfo) -> Lef
     if stream.kind != "attachment" and stream.codec is None:
         return LeftOut(stream, "there is no decoder for its codec")
     if isinstance(stream, AudioInfo) and not (stream.sample_rate and stream.channels):
-        return LeftOut(stream, "it is announced, but its first packets are not there")
+        return LeftOut(stream, "its rate and channels are unknown")
     what = stream.codec or "attachments"
     if _is_cover(stream):
         what = f"{what} as a cover"

@@ -14,6 +14,7 @@ from pipeline.media.info import MediaInfo
 from pipeline.media.opening import one_line
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.output.containers import container_of, plan_output
+from pipeline.output.rehearsal import rehearse
 from pipeline.prepare import (
     SOUND_FACTS_FILE,
     SOURCE_FILES,
@@ -217,6 +218,9 @@ def _left_out(inputs: Inputs, source: Source, dialogue: Dialogue) -> tuple[str, 
     moves = not choose_timeline(source, dialogue, options).keeps_time
     moved_by = options.sync_mode if moves else None
     plan = plan_output(source.info, Path(inputs.output_name), options.keep_audio, moved_by)
+    # A held source need not be here; the stitch rehearses again.
+    if inputs.source.is_file():
+        plan = rehearse(source.info.path, plan)
     tracks = tuple(str(left) for left in plan.left_out if left.is_missed)
     picture = describe_picture(source.video, Seen(), Path(inputs.output_name))
     return (*tracks, *picture_notes(picture))

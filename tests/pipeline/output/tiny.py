@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from pipeline.media.frames import decode_source
@@ -47,3 +48,9 @@ def dub_film(ffmpeg: str, source: Path, output: Path, **choices: Any) -> dict[st
     )
     encode_dialogue(spoken, dialogue, timing.duration_seconds)
     return stitch([segment], timing, info, dialogue, output, folder, **choices)
+
+
+def packets(path: Path, index: int) -> list[bytes]:
+    """What a file holds of one stream."""
+    with av.open(str(path)) as container:
+        return [bytes(p) for p in container.demux(container.streams[index]) if p.size]
