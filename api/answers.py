@@ -160,7 +160,8 @@ def _rendered_with(job: Job, devices: list[str]) -> dict[str, Any] | None:
         "checkpoint": name_of_weights(digest) or used.get("checkpoint"),
         "checkpointSha256": digest,
         "precision": used.get("precision"),
-        "devices": devices,
+        # A worker says "auto" until it has loaded a network.
+        "devices": sorted({*devices, used.get("device")} - {"auto", None}),
     }
 
 

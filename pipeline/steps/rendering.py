@@ -41,7 +41,8 @@ def load_network(choice: NetworkChoice) -> NetworkFacts:
         network.name,
         chosen.checkpoint_sha256,
         network.digest,
-        choice.device,
+        # As it was found where the choice is "auto"; what has no device of its own runs on the CPU.
+        str(getattr(network, "device", "cpu")),
         network.precision_note,
         None if choice.checkpoint is None else choice.checkpoint.name,
     )

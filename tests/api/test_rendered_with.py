@@ -58,7 +58,7 @@ def test_it_is_what_was_chosen_until_it_is_loaded(client, hands, job):
 
 def test_it_is_what_rendered_on_every_device(client, hands, job):
     loaded = {"name": "wav2lip", "checkpoint_sha256": "0" * 64, "checkpoint": "mine.pth",
-              "device": "auto", "precision": "float16"}  # fmt: skip
+              "device": "cuda:0", "precision": "float16"}  # fmt: skip
     first, second = hands.worker(name="one"), hands.worker(name="two")
     hands.run("UPDATE workers SET device = 'cuda:0' WHERE id = :id", id=second)
     hands.reach(first, job, "render", segments=3)
@@ -83,3 +83,11 @@ def test_draft_has_no_weights(client, hands, job):
         "precision": "uint8",
         "devices": ["cpu"],
     }
+
+
+def test_a_worker_that_chose_by_itself_tells_what_it_found(client, hands, job):
+    worker = hands.worker()
+    hands.run("UPDATE workers SET device = 'auto' WHERE id = :id", id=worker)
+    hands.reach(worker, job, "render", segments=1)
+    render(hands, worker, {"name": "wav2lip", "device": "cuda:1"})
+    assert rendered_with(client, job)["devices"] == ["cuda:1"]
