@@ -15,17 +15,20 @@ from typing import Final
 from pipeline.artifacts import Store
 from pipeline.detect import detect_missing
 from pipeline.errors import OutputError
+from pipeline.media.info import MediaInfo
 from pipeline.media.opening import one_line
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.output.containers import container_of
 from pipeline.output.publish import are_one, check_output
+from pipeline.output.sizes import least_cut_bytes, least_encoded_bytes
 from pipeline.report import Report, describe_cost, picture_notes, write_report
 from pipeline.running.processes import Advance, for_each_segment
 from pipeline.running.progress import Progress, Silent
 from pipeline.running.resources import ResourceMeter
+from pipeline.running.room import require_room
 from pipeline.steps.detecting import detect_task
 from pipeline.steps.facts import NetworkFacts, Prepared, RenderStep, Tracked, render_key
-from pipeline.steps.preparing import Inputs, prepare
+from pipeline.steps.preparing import Inputs, check_inputs, prepare
 from pipeline.steps.rendering import is_rendered, load_network, render
 from pipeline.steps.stitching import stitch
 from pipeline.steps.tracking import track
@@ -83,6 +86,9 @@ def dub_film(order: Order, progress: Progress) -> Report:
     )
     with _work_folder(order) as store, ResourceMeter(store.root) as meter:
         stages = _Stages(meter, progress)
+        _check_room(order, *check_inputs(inputs), store)
+        with meter.stage("load"):
+            network = load_network(order.network)
         with stages("prepare"):
             prepared, _ = prepare(inputs, store, Silent().advance)
         for sentence in prepared.left_out:
@@ -92,8 +98,6 @@ def dub_film(order: Order, progress: Progress) -> Report:
             detect_missing(looking, order.options.workers, progress.advance)
         with stages("track"):
             tracked, steps = track(prepared, order.detector, store, Silent().advance)
-        with meter.stage("load"):
-            network = load_network(order.network)
         with stages("render", tracked.output_frames):
             task = _RenderTask(prepared, tracked, steps, order.network, store)
             _render_missing(task, network, order.options.workers, progress.advance)
@@ -188,6 +192,27 @@ class _Renderer:
         task = self._task
         step = task.steps[index]
         render(task.prepared, task.tracked, step, task.network, task.store, advance)
+
+
+def _check_room(
+    order: Order, film: MediaInfo | None, dialogues: Sequence[MediaInfo], store: Store
+) -> None:
+    """See that what is written on the way, and the output, will fit.
+
+    What an earlier run has left in a work folder of one's own need not be made again, or not all of
+    it; so nothing is asked for there.
+
+    Raises:
+        StorageFullError: it will not.
+    """
+    if film is None:
+        return
+    seconds = None if order.options.timeline else dialogues[0].duration
+    encoded = least_encoded_bytes(film, seconds, order.options.crf)
+    if not any(store.root.glob("source-*")):
+        # Segments, all of them joined, and that again with the sound.
+        require_room(store.root, least_cut_bytes(film) + 3 * encoded, field="work_dir")
+    require_room(order.output.absolute().parent, encoded, field="output")
 
 
 @contextlib.contextmanager

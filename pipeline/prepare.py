@@ -211,7 +211,7 @@ def prepare_source(
     advance: Advance,
     *,
     digest: str | None = None,
-    check: Callable[[MediaInfo], object] = lambda info: info,
+    check: Callable[[MediaInfo, SourcePlan], object] = lambda info, _: info,
 ) -> Source:
     """Probe a source, plan its segments and cut it into their objects.
 
@@ -231,12 +231,12 @@ def prepare_source(
     key = source_key(digest, fps, seconds)
     if _is_whole(key, store):
         source = Source.load(store.path(key), path)
-        check(source.info)
+        check(source.info, source.plan)
         return source
     with store.writing_folder(key) as folder, telling_growth(folder, advance):
         info = _read_film(path, fps, folder)
-        check(info)
         plan = scan_packets(info.path, info)
+        check(info, plan)
         segments = plan_segments(plan, seconds)
         objects = cut_segments(info.path, plan, segments, folder)
         is_made = info.path != path

@@ -111,6 +111,7 @@ class StepAtWork:
         """Bring an input here; its path, which has its name.
 
         Raises:
+            StorageFullError: it does not fit here.
             InfraError: see :meth:`ObjectStore.get_file`.
         """
         key = f"asset-{asset.id}"
@@ -124,6 +125,7 @@ class StepAtWork:
 
     def _fetch_asset(self, asset: AssetRef, path: Path) -> None:
         size, digest = asset.size_bytes, asset.sha256
+        self.farm.workspace.make_room(size or 0)
         should_stop, store = self.lease.is_interrupted, self.farm.objects
         if asset.object_key is not None:
             store.get_file(

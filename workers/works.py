@@ -8,8 +8,10 @@ import torch
 
 from infra.crash_points import crash_point
 from pipeline.artifacts import Store
+from pipeline.output.sizes import least_cut_bytes
+from pipeline.running.room import require_room
 from pipeline.steps.detecting import detect
-from pipeline.steps.preparing import Inputs, input_keys, prepare
+from pipeline.steps.preparing import Inputs, check_inputs, input_keys, prepare
 from pipeline.steps.rendering import load_network, render
 from pipeline.steps.self_test import self_test
 from pipeline.steps.stitching import stitch
@@ -30,7 +32,11 @@ def _input_keys(given: dict[str, Any], _advance: Advance) -> Any:
 
 def _prepare(given: dict[str, Any], advance: Advance) -> Any:
     store: Store = given["store"]
-    prepared, steps = prepare(Inputs(**given["inputs"]), store, advance, given["held"])
+    inputs, held = Inputs(**given["inputs"]), given["held"]
+    film, _ = check_inputs(inputs, held)
+    if film is not None:
+        require_room(store.root, least_cut_bytes(film))
+    prepared, steps = prepare(inputs, store, advance, held)
     return prepared, steps
 
 

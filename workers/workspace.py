@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pipeline.artifacts import Store
 from pipeline.errors import ParameterError
+from pipeline.running.room import require_room
 
 _PREFIX = "worker-"
 _PROJECT = "project-"
@@ -95,6 +96,16 @@ class Workspace:
         if self.free_bytes() < self._floor_bytes:
             self.trim(0)
         return self.free_bytes() >= self._floor_bytes
+
+    def make_room(self, size: int) -> None:
+        """See that so many bytes fit, before they are fetched; the cache gives way to them.
+
+        Raises:
+            StorageFullError: they do not.
+        """
+        if self.free_bytes() < size:
+            self.trim(0)
+        require_room(self.root, size)
 
     def trim(self, most_bytes: int) -> None:
         """Remove what nobody uses until the rest is no larger; oldest first."""

@@ -62,7 +62,8 @@ class Chosen:
             if not 0 <= point.frame < frame_count:
                 raise FaceChoiceError(
                     f"a face is chosen in frame {point.frame}, but the film's frames are "
-                    f"0 to {frame_count - 1}"
+                    f"0 to {frame_count - 1}",
+                    field="chosen",
                 )
 
     def narrow(
@@ -171,7 +172,9 @@ def _at_point(paths: Sequence[Path], point: FacePoint) -> int:
     if nearest is None or off[nearest] > POINT_REACH:
         boxes = "; ".join(",".join(str(round(v)) for v in box.tolist()) for box in seen.values())
         there = f"its faces are at {boxes} (x1,y1,x2,y2)" if seen else "nor any other"
-        raise FaceChoiceError(f"frame {point.frame} shows no face at {point.x},{point.y}: {there}")
+        raise FaceChoiceError(
+            f"frame {point.frame} shows no face at {point.x},{point.y}: {there}", field="chosen"
+        )
     return nearest
 
 

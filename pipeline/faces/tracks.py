@@ -293,16 +293,22 @@ def fix_tracks(box: Box, frame_count: int, width: int, height: int) -> Tracks:
     Raises:
         ParameterError: the box does not lie in the frame, or is too small for a face.
     """
-    inside = box.clip(width, height)
-    if inside != box or min(box.width, box.height) < MIN_FACE_HEIGHT:
-        raise ParameterError(
-            f"the box {box.x1},{box.y1},{box.x2},{box.y2} must lie in the {width}x{height} frame "
-            f"and be at least {MIN_FACE_HEIGHT} pixels wide and high"
-        )
+    check_box(box, width, height)
     boxes = np.broadcast_to(np.array(_corners(box), np.int32), (frame_count, 4))
     landmarks = np.broadcast_to(estimate_landmarks(box), (frame_count, 5, 2))
     reasons = np.zeros(frame_count, dtype=np.uint8)
     return Tracks(frame_count, (0,), (1,), (Track(0, boxes, landmarks, reasons),))
+
+
+def check_box(box: Box, width: int, height: int) -> None:
+    """Raises ParameterError for one that does not lie in the frame, or is too small for a face."""
+    inside = box.clip(width, height)
+    if inside != box or min(box.width, box.height) < MIN_FACE_HEIGHT:
+        raise ParameterError(
+            f"the box {box.x1},{box.y1},{box.x2},{box.y2} must lie in the {width}x{height} frame "
+            f"and be at least {MIN_FACE_HEIGHT} pixels wide and high",
+            field="box",
+        )
 
 
 def estimate_landmarks(box: Box) -> npt.NDArray[np.float32]:

@@ -207,12 +207,20 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ParameterError(f"unknown device {name!r}; there are auto, cpu and cuda:N") from None
+        raise _unknown_device(name) from None
     if device.type not in {"cpu", "cuda"}:
-        raise ParameterError(f"unknown device {name!r}; there are auto, cpu and cuda:N")
+        raise _unknown_device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ParameterError(f"no such device: {name}; torch sees {torch.cuda.device_count()} GPUs")
+        raise ParameterError(
+            f"no such device: {name}; torch sees {torch.cuda.device_count()} GPUs", field="device"
+        )
     return device
+
+
+def _unknown_device(name: str) -> ParameterError:
+    return ParameterError(
+        f"unknown device {name!r}; there are auto, cpu and cuda:N", field="device"
+    )
 
 
 def _digest(checkpoint: Path, precision: str, rest: bool) -> str:

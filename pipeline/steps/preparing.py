@@ -8,10 +8,15 @@ from pathlib import Path
 from pipeline.artifacts import Read, Store, sha256_of
 from pipeline.detect import DetectTask
 from pipeline.errors import CheckpointError, TimelineError
-from pipeline.faces.choosing import prepare_boxes
+from pipeline.faces.choosing import Chosen, prepare_boxes
+from pipeline.faces.tracks import check_box
+from pipeline.geometry import Box
 from pipeline.media.extras import Seen
-from pipeline.media.info import MediaInfo
+from pipeline.media.info import MediaInfo, VideoInfo
 from pipeline.media.opening import one_line
+from pipeline.media.pictures import is_pictures, list_pictures
+from pipeline.media.plan import SourcePlan
+from pipeline.media.probe import probe, require_dialogue, require_source
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.output.containers import container_of, plan_output
 from pipeline.output.rehearsal import rehearse
@@ -114,7 +119,6 @@ def prepare(
     container_of(Path(inputs.output_name))
     network = describe_choice(inputs.network)
     source = _prepare_source(inputs, store, advance, held)
-    _check_ranges(source, options)
     dialogue = _prepare_dialogue(inputs, source, store, advance, held)
     boxes = None if inputs.face_boxes is None else prepare_boxes(inputs.face_boxes, store)
     detector = inputs.detector if options.box is None else None
@@ -166,20 +170,73 @@ def _digest_file(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 --
     return sha256_of(path)
 
 
+def check_inputs(
+    inputs: Inputs, held: Collection[str] = ()
+) -> tuple[MediaInfo | None, tuple[MediaInfo, ...]]:
+    """Look at what comes in, before any of it is read whole: hashed, cut or heard.
+
+    Args:
+        inputs, held: as for :func:`prepare`.
+
+    Returns:
+        The film, unless it is pictures or held; and the dialogues, unless what is heard is held.
+
+    Raises:
+        InputError: an input cannot be dubbed, and why.
+    """
+    is_cut, is_heard = _are_held(inputs, held)
+    film = None if is_cut else _look_at(inputs.source, inputs.options)
+    dialogues = () if is_heard else (inputs.dialogue, *inputs.more_dialogues)
+    heard = tuple(map(probe, dialogues))
+    for each in heard:
+        require_dialogue(each)
+    return film, heard
+
+
+def _look_at(source: Path, options: DubOptions) -> MediaInfo | None:
+    if not is_pictures(source):
+        info = probe(source)
+        _check_box(options.box, require_source(info))
+        return info
+    if options.timeline:
+        raise TimelineError(
+            "a timeline needs a film; pictures have no times of their own", field="timeline"
+        )
+    if source.is_dir():
+        list_pictures(source)
+    return None
+
+
+def _are_held(inputs: Inputs, held: Collection[str]) -> tuple[bool, bool]:
+    """Whether the artifacts of the source and of the sound need not be made."""
+    source, dialogue = inputs.source_sha256, inputs.dialogue_sha256
+    if source is None or dialogue is None:
+        return False, False
+    cut, heard = input_keys(inputs.options, source, dialogue, inputs.more_sha256)
+    return cut.key in held, heard.key in held
+
+
+def _check_box(box: Box | None, video: VideoInfo) -> None:
+    if box is not None:
+        sides = video.width, video.height
+        check_box(box, *(sides[::-1] if video.rotation % 180 else sides))
+
+
 def _prepare_source(
     inputs: Inputs, store: Store, advance: Advance, held: Collection[str]
 ) -> Source:
     options, digest = inputs.options, inputs.source_sha256
 
-    def check(info: MediaInfo) -> None:
-        plan_output(info, Path(inputs.output_name), options.keep_audio)
+    def check(info: MediaInfo, plan: SourcePlan) -> None:
+        _check_box(options.box, require_source(info))
+        _check_plan(plan, options)
 
     if digest is not None:
         key = source_key(digest, options.fps, options.segment_seconds)
         if key in held:
             store.require(Read(key, SOURCE_FILES))
             source = Source.load(store.path(key), inputs.source)
-            check(source.info)
+            check(source.info, source.plan)
             return source
     return prepare_source(
         inputs.source,
@@ -226,9 +283,15 @@ def _left_out(inputs: Inputs, source: Source, dialogue: Dialogue) -> tuple[str, 
     return (*tracks, *picture_notes(picture))
 
 
-def _check_ranges(source: Source, options: DubOptions) -> None:
-    """Raises TimelineError where a range cannot be of this film."""
+def _check_plan(plan: SourcePlan, options: DubOptions) -> None:
+    """Raises TimelineError or FaceChoiceError where something is said of what the film has not."""
+    length = f"the film, which lasts {float(plan.duration):.3f} s"
     for each in options.keep_original:
-        if each.start >= source.plan.duration:
-            length = float(source.plan.duration)
-            raise TimelineError(f"{each} starts after the film, which lasts {length:.3f} s")
+        if each.start >= plan.duration:
+            raise TimelineError(f"{each} starts after {length}", field="keep_original")
+    for each in options.timeline:
+        # Times that people copy from a player are rounded; half a frame is none.
+        if each.end > plan.duration + 1 / plan.frame_rate:
+            raise TimelineError(f"{each} ends after {length}", field="timeline")
+    if not plan.is_whole:  # or its frames are counted only as they are decoded
+        Chosen(options.chosen).check(len(plan))

@@ -28,6 +28,7 @@ from pipeline.report import (
 )
 from pipeline.running.growth import telling_growth
 from pipeline.running.processes import Advance
+from pipeline.running.room import require_room
 from pipeline.sound.assembly import FILM, encode_assembled
 from pipeline.sound.dialogue import encode_dialogue
 from pipeline.steps.facts import (
@@ -96,6 +97,8 @@ def stitch(
     ]
     ranges = dict(zip(keys, steps, strict=True))
     _complete(prepared, task, ranges, rendered, store, advance, with_preview=preview is not None)
+    segments = [store.path(key) / SEGMENT_FILE for key in keys]
+    _check_room(segments, store, output)
     timing = Timing(task.timeline.pts, task.timeline.end, task.source.plan.time_base)
     with _scratch(store, output, advance) as folder:
         track = folder / "dialogue.m4a"
@@ -105,7 +108,7 @@ def stitch(
         else:
             encode_dialogue(dialogue, track, timing.duration_seconds)
         facts = stitch_segments(
-            [store.path(key) / SEGMENT_FILE for key in keys],
+            segments,
             timing,
             task.source.info,
             track,
@@ -137,6 +140,17 @@ def stitch(
         **describe_picture(task.source.video, seen, output),
         **describe_frames(task.tracks, task.timeline, kept),
     }
+
+
+def _check_room(segments: Sequence[Path], store: Store, output: Path) -> None:
+    """Joined, and again with the sound; then that becomes the output.
+
+    Raises:
+        StorageFullError: there is no room for it.
+    """
+    size = sum(path.stat().st_size for path in segments)
+    require_room(store.root, 2 * size, field="work_dir")
+    require_room(output.absolute().parent, size, field="output")
 
 
 @contextlib.contextmanager

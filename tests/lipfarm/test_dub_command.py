@@ -503,6 +503,65 @@ cli.main(["die"])
     assert "Traceback" not in ended.stderr
 
 
+def test_a_film_that_does_not_fit_is_told_before_it_is_read(
+    film: Path,
+    dialogue: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pipeline import dub  # noqa: PLC0415
+    from pipeline.running import room  # noqa: PLC0415
+
+    monkeypatch.setattr(room, "free_bytes", lambda _: 2_900_000_000)
+    monkeypatch.setattr(dub, "least_cut_bytes", lambda _: 12_000_000_000)
+    work = tmp_path / "work"
+    arguments = [f"--video={film}", f"--audio={dialogue}", f"--output={tmp_path / 'dubbed.mkv'}"]
+    for more, place in (([], ".dubbed.mkv.lipfarm"), ([f"--work-dir={work}"], "work")):
+        said = fail_at_once([*arguments, *more], 6, capsys, monkeypatch)
+        assert f"at least 12.0 GB are needed in {tmp_path / place}, 2.9 GB are free" in said
+        assert said.endswith("(--work-dir)")
+    assert not (tmp_path / ".dubbed.mkv.lipfarm").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--box=0,0,640,480"], 2, "must lie in the 64x64 frame"),
+        (["--face=5:1,1"], 2, "frames are 0 to 4 (--face)"),
+        (["--keep-original=0.2-1"], 2, "starts after the film, which lasts 0.200 s"),
+        (["--audio=mute.mp4"], 3, "mute.mp4: holds no sound"),
+        (["--audio=bad.wav"], 3, "bad.wav"),
+        (["--network=wav2lip", "--checkpoint=bad.wav"], 4, "bad.wav"),
+        (["--network=wav2lip", "--device=cuda:99"], 2, "no such device: cuda:99"),
+        (["--network=wav2lip", "--precision=fp16", "--device=cpu"], 2, "(--precision)"),
+    ],
+)
+def test_what_does_not_go_with_the_film_is_told_before_it_is_cut(
+    arguments: list[str],
+    status: int,
+    words: str,
+    film: Path,
+    dialogue: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pipeline import prepare  # noqa: PLC0415
+
+    monkeypatch.chdir(tmp_path)
+    write_film(tmp_path / "mute.mp4")
+    make_text(tmp_path / "bad.wav")
+    for name in ("cut_segments", "decode_waveform"):
+        monkeypatch.setattr(prepare, name, lambda *_: pytest.fail("it began to work"))
+    places = [f"--video={film}", f"--audio={dialogue}", f"--output={tmp_path / 'dubbed.mkv'}"]
+    with pytest.raises(SystemExit) as end:
+        main(["dub", "--network=draft", *places, *arguments])
+    said = capsys.readouterr().err
+    assert (end.value.code, words in said) == (status, True), said
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_full_disk_is_one_clear_error(film: Path, dialogue: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

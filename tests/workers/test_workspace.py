@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import StorageFullError
 from workers.workspace import Workspace
 
 ONE, OTHER = uuid.uuid4(), uuid.uuid4()
@@ -44,6 +45,16 @@ def test_the_least_recently_used_goes_first(make, scratch):
     put(workspace, "first")
     third = put(workspace, "third")
     assert (first.exists(), second.exists(), third.exists()) == (True, False, True)
+
+
+def test_what_is_fetched_has_room_or_is_refused_before_it(make, monkeypatch):
+    workspace = make(cache_bytes=10_000)
+    idle = put(workspace, "idle")
+    workspace.make_room(1)
+    assert idle.exists()
+    with pytest.raises(StorageFullError, match="are needed in"):
+        workspace.make_room(10**18)
+    assert not idle.exists(), "the cache gives way first"
 
 
 def test_what_a_step_uses_stays_whatever_others_do(make, scratch):
