@@ -28,6 +28,13 @@ train: install  ## a network of your own: CLIPS=folder of people who talk, MINUT
 test: install  ## every test that fits in twenty minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 20 -m "not slow"
 
+# Where it matters; no verdict depends on which it is, and nobody may call it.
+test-ffmpeg: install  ## sound and films once more, with a machine's own FFMPEG=/usr/bin/ffmpeg first on the PATH
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" \
+		--machines-ffmpeg $(or $(FFMPEG),$(error say FFMPEG=/usr/bin/ffmpeg)) \
+		tests/pipeline/media/test_ffmpeg_program.py tests/pipeline/output tests/pipeline/sound \
+		tests/pipeline/test_in_step.py tests/pipeline/test_stitch.py
+
 test-slow: install  ## the long ones too: drift over 15 minutes, memory over 10
 	$(BIN)/python -m pytest -m slow
 
@@ -58,4 +65,4 @@ bench: install  ## speed ratios in one run: the dub, the network that comes alon
 clean:  ## remove .venv, out and caches
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help install demo train test test-slow check farm chaos fuzz bench clean
+.PHONY: help install demo train test test-ffmpeg test-slow check farm chaos fuzz bench clean

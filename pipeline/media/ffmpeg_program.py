@@ -37,20 +37,20 @@ def _words(text: str) -> frozenset[str]:
 #: What our command lines name, by ffmpeg's own listing of it. Decoders go by their codec; sound and
 #: text of other codecs is decoded, too, where a build can.
 NEEDED: Mapping[str, frozenset[str]] = {
-    "demuxer": frozenset(FORMATS.split(",")),
+    "demuxer": frozenset(FORMATS.split(",")) | {"ffmetadata"},
     "decoder": _words(
         "aac ac3 alac amr_nb amr_wb ape dts eac3 flac mp2 mp3 opus truehd tta vorbis wavpack"
         " pcm_alaw pcm_mulaw pcm_u8 pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be"
         " pcm_f32le pcm_f32be ass mov_text subrip text webvtt"
     ),
     "filter": _words("aformat anull aresample"),
-    "encoder": _words("mov_text pcm_f32le srt"),
+    "encoder": _words("mov_text subrip pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le pcm_f64le"),
     "muxer": _words("f32le matroska mov mp4"),
     "protocol": _words("file pipe"),
     "option": _words(
-        "ac acodec ar c content_light copyts disposition f fflags format_whitelist hide_banner"
-        " itsoffset loglevel map map_chapters map_metadata mastering_display metadata movflags"
-        " movie_timescale protocol_whitelist r stdin strict t tag write_btrt y"
+        "ac acodec ar attach c content_light copyts disposition f fflags format_whitelist"
+        " hide_banner itsoffset loglevel map map_chapters map_metadata mastering_display metadata"
+        " movflags movie_timescale protocol_whitelist r stdin strict t tag write_btrt y"
     ),
 }
 

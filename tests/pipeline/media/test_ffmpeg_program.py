@@ -1,16 +1,21 @@
+import ast
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from pipeline.errors import ToolUnfitError
 from pipeline.media import ffmpeg_program
 from pipeline.media.ffmpeg_program import FFMPEG_VARIABLE, NEEDED, ffmpeg_path, pinned_ffmpeg
+from pipeline.output import containers
 from pipeline.running.commands import run
 from tests.patience import LONG_SECONDS
 
@@ -109,6 +114,45 @@ def test_a_wheel_without_a_binary_is_told_apart(
         pinned_ffmpeg.cache_clear()
 
 
+def command_lines() -> Iterator[tuple[str, ast.Module]]:
+    """The modules that compose ffmpeg's command lines."""
+    for path in sorted(Path(ffmpeg_program.__file__).parents[1].rglob("*.py")):
+        source = path.read_text()
+        if "import ffmpeg_path" in source or '"-metadata' in source:
+            yield path.name, ast.parse(source)
+
+
+def test_every_option_a_command_line_has_is_checked() -> None:
+    seen = set()
+    for name, module in command_lines():
+        constants = [node.value for node in ast.walk(module) if isinstance(node, ast.Constant)]
+        texts = [value for value in constants if isinstance(value, str)]
+        seen |= {(name, found[1]) for text in texts if (found := re.match(r"-([a-z_]+)", text))}
+        for call in (node for node in ast.walk(module) if isinstance(node, ast.Call)):
+            if ast.unparse(call.func) in {"ffmpeg.input", "ffmpeg.output"}:
+                # "format" is what ffmpeg-python calls -f.
+                words = (str(word.arg) for word in call.keywords)
+                seen |= {(name, "f" if word == "format" else word) for word in words}
+    # Not in any listing of ffmpeg's: what "-h" itself needs no word for.
+    options = {(name, option.removeprefix("no")) for name, option in seen if option != "i"}
+    assert len({name for name, _ in options}) >= 3
+    assert {option for _, option in options} <= NEEDED["option"], options
+
+
+def test_every_encoder_and_muxer_a_command_line_may_name_is_checked() -> None:
+    assert set(containers._TEXT_CODEC.values()) <= NEEDED["encoder"]
+    assert set(containers._PCM_CODEC.values()) <= NEEDED["encoder"]
+    assert set(get_args(containers.Container)) <= NEEDED["muxer"]
+    named = set()
+    for _, module in command_lines():
+        for node in ast.walk(module):
+            if isinstance(node, ast.List | ast.Tuple):
+                texts = [each.value if isinstance(each, ast.Constant) else "" for each in node.elts]
+                named |= {after for before, after in pairwise(texts) if before == "-f" and after}
+    assert named
+    assert named <= NEEDED["muxer"] | NEEDED["demuxer"]
+
+
 # --- one that is named ---
 
 
@@ -166,8 +210,8 @@ def test_whatever_one_lacks_is_named(named: Path, kind: str) -> None:
 
 
 def test_all_that_one_lacks_is_named_at_once(named: Path) -> None:
-    counting(named, without("muxer", "matroska") + "\n" + without("encoder", "srt"))
-    with pytest.raises(ToolUnfitError, match="lacks the encoder srt, the muxer matroska;"):
+    counting(named, without("muxer", "matroska") + "\n" + without("encoder", "subrip"))
+    with pytest.raises(ToolUnfitError, match="lacks the encoder subrip, the muxer matroska;"):
         ffmpeg_path()
 
 
