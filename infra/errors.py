@@ -17,6 +17,7 @@
     ├── ObjectMissingError           the bucket does not hold what a row says it does
     ├── ObjectDamagedError           the bytes are not those that were stored
     └── FetchError                   an input URL cannot or must not be fetched
+        └── DialogueFetchError       that of a dialogue
 
 The shape is that of ``pipeline.errors``: one line a user can act on, a stable ``code``,
 ``retryable``, the ``exit_status`` the command line returns, and ``field``, what is to be changed.
@@ -136,3 +137,9 @@ class FetchError(InfraError):
     """An input URL cannot or must not be fetched."""
 
     code = "fetch_failed"
+
+
+class DialogueFetchError(FetchError):
+    """A dialogue's URL cannot or must not be fetched."""
+
+    code = "dialogue_fetch_failed"

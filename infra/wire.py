@@ -30,6 +30,7 @@ _WIRE_CODES: Final[dict[str, str]] = {
     "media_unusable": "generation_input_validation_failed",
     "media_unreadable": "generation_media_metadata_missing",
     "fetch_failed": "generation_input_video_inaccessible",
+    "dialogue_fetch_failed": "generation_input_audio_inaccessible",
     "storage_full": "generation_infra_resource_exhausted",
     "store_full": "generation_infra_resource_exhausted",
     "memory_exhausted": "generation_infra_resource_exhausted",

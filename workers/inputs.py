@@ -4,7 +4,7 @@ from pathlib import Path
 
 from infra.db.assets import set_digest, set_fetched
 from infra.db.orders import AssetRef
-from infra.errors import FetchError, ServiceUnavailableError
+from infra.errors import DialogueFetchError, FetchError, ServiceUnavailableError
 from infra.storage.documents import WANTED
 from infra.storage.fetching import fetch_url
 from infra.storage.names import asset_key, safe_name
@@ -23,11 +23,14 @@ def bring_input(step: StepAtWork, asset: AssetRef) -> AssetRef:
         FetchError: it cannot or must not be fetched.
         InfraError: the bucket or the URL's server is away.
     """
-    if asset.object_key is None and not (asset.source_url or "").startswith(SCHEME):
-        return _fetch(step, asset)
-    if asset.sha256 is None:
-        return _hash(step, asset)
-    return asset
+    try:
+        if asset.object_key is None and not (asset.source_url or "").startswith(SCHEME):
+            return _fetch(step, asset)
+        return asset if asset.sha256 is not None else _hash(step, asset)
+    except FetchError as error:
+        if asset.kind == "audio":
+            raise DialogueFetchError(str(error)) from error
+        raise
 
 
 def _hash(step: StepAtWork, asset: AssetRef) -> AssetRef:
