@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from pipeline.artifacts import KeyPart, Read, Store, artifact_key, sha256_of
 from pipeline.errors import InternalError, TimelineError
+from pipeline.media.clock import on_clock
 from pipeline.media.cutting import cut_segments
 from pipeline.media.info import MediaInfo, VideoInfo
 from pipeline.media.opening import check_regular_file
@@ -33,12 +34,13 @@ from pipeline.options import Clip
 from pipeline.running.growth import telling_growth
 from pipeline.running.processes import Advance
 from pipeline.sound.assembly import FILM, Piece, lay_out, write_assembled
-from pipeline.sound.dialogue import choose_audio, decode_waveform
+from pipeline.sound.decoding import SoundFile, choose_audio, open_sound
+from pipeline.sound.dialogue import decode_waveform
 from pipeline.sound.speech import detect_speech
 
 #: Raised when what the stage writes changes.
 SOURCE_VERSION = 2
-SOUND_VERSION = 1
+SOUND_VERSION = 2
 
 #: What a source's artifact holds beside its segment objects. The last is there for pictures alone.
 MANIFEST_FILE, PLAN_FILE, PICTURES_FILE = "source.json", "plan.npz", "pictures.mkv"
@@ -236,6 +238,7 @@ def prepare_source(
     with store.writing_folder(key) as folder, telling_growth(folder, advance):
         info = _read_film(path, fps, folder)
         plan = scan_packets(info.path, info)
+        info = on_clock(info, plan.clock)
         check(info, plan)
         segments = plan_segments(plan, seconds)
         objects = cut_segments(info.path, plan, segments, folder)
@@ -330,8 +333,8 @@ def prepare_assembled(
     if not store.holds(Read(key, SOUND_FILES)):
         for path in paths:
             require_dialogue(probe(path))
-        pieces = lay_out(clips, source.plan.duration, _lead(source))
-        files = {FILM: source.info.path, **dict(enumerate(paths))}
+        pieces = lay_out(clips, source.plan.duration, has_sound=bool(source.info.audio))
+        files = sound_files(source, paths)
         with store.writing_folder(key) as folder, telling_growth(folder, advance):
             facts = {
                 "digest": key,
@@ -358,12 +361,17 @@ def check_clips(source: Source, clips: Sequence[Clip], dialogues: int) -> None:
             raise TimelineError(f"{clip}: there is no dialogue {clip.dialogue}")
 
 
-def _lead(source: Source) -> Fraction | None:
-    """How much earlier than the picture the film's own sound starts, in seconds."""
-    if not source.info.audio:
-        return None
-    starts = choose_audio(source.info).start
-    return Fraction(0) if starts is None else source.plan.start - starts
+def sound_files(source: Source, paths: Sequence[Path]) -> dict[int, SoundFile]:
+    """The sounds of an assembled dialogue, by their numbers in its pieces; the film's as FILM.
+
+    Raises:
+        UnreadableMediaError, UnusableMediaError: as :func:`pipeline.sound.decoding.open_sound`.
+    """
+    files = {number: open_sound(path) for number, path in enumerate(paths)}
+    if source.info.audio:
+        # The film's own sound is counted from its first frame, as the timeline is.
+        files[FILM] = SoundFile(source.info, choose_audio(source.info), source.plan.start)
+    return files
 
 
 def _hear(path: Path, digest: str, folder: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.errors import ToolError
 from pipeline.media.info import MediaInfo
+from pipeline.media.straightening import straighten
 from pipeline.options import KeepAudio, SyncMode
 from pipeline.output.containers import KeptStream, container_of, plan_output
 from pipeline.output.interleave import Part, interleave, is_empty
@@ -102,6 +103,8 @@ def _gather(segments: Sequence[Path], dialogue: Path, mux: Mux, gathered: Path) 
         files = {
             kept: folder / f"{kept.stream.index}" for kept in mux.plan.kept if not kept.is_file
         }
+        mux = _straighten(mux, folder)
+        files = {kept: path for kept, path in files.items() if kept in mux.plan.kept}
         failing = _lay_out(mux, dialogue, spoken, files)
         mux = replace(mux, plan=mux.plan.without(failing, "ffmpeg fails on it"))
         for kept in failing:
@@ -111,6 +114,19 @@ def _gather(segments: Sequence[Path], dialogue: Path, mux: Mux, gathered: Path) 
         full = [Part(files[kept]) for kept in mux.plan.kept if kept in files]
         interleave([Part(joined, mux.start), Part(spoken), *full], mux.plan.container, gathered)
     return mux
+
+
+def _straighten(mux: Mux, folder: Path) -> Mux:
+    """With copies of the streams whose clock jumps; without those that cannot be copied."""
+    jumping = {
+        kept.stream.index: kept
+        for kept in mux.plan.kept
+        if kept.stream.index in mux.info.clock.jumps and not kept.is_file
+    }
+    copies = straighten(mux.info, jumping, folder) if jumping else {}
+    stuck = [kept for index, kept in jumping.items() if index not in copies]
+    plan = mux.plan.without(stuck, "its clock jumps, and no format can hold a copy of it")
+    return replace(mux, plan=plan, straight=copies)
 
 
 def _lay_out(

@@ -22,8 +22,8 @@ from pipeline.media.opening import (
     VIDEO_DEMUXERS,
     one_line,
     open_media,
-    picture_packets,
     picture_stream,
+    read_packets,
 )
 from pipeline.media.plan import Segment, SourcePlan
 
@@ -66,7 +66,7 @@ def cut_segments(
         UnreadableMediaError: the source changed or cannot be read.
     """
     segments = tuple(segments)
-    with _storage_errors(directory):
+    with storage_errors(directory):
         if plan.is_whole:
             return (_keep_whole(Path(path), directory),) * len(segments)
         objects = _plan_objects(plan, segments, directory)
@@ -114,9 +114,8 @@ def _copy_packets(path: Path | str, plan: SourcePlan, spans: list[_Span]) -> Non
     with open_media(path, VIDEO_DEMUXERS) as container:
         stream = picture_stream(container)
         assert stream is not None  # noqa: S101 -- the plan was made from it
-        packets = (p for p in picture_packets(path, container, stream) if p.size)
         try:
-            for position, packet in enumerate(packets):
+            for position, packet in enumerate(read_packets(path, container, [stream])):
                 while waiting and waiting[-1].first == position:
                     writing.append(_Writer(waiting.pop(), stream, int(dts[position])))
                 for writer in writing:
@@ -172,12 +171,12 @@ class _Writer:
 
 
 @contextlib.contextmanager
-def _storage_errors(directory: Path) -> Iterator[None]:
+def storage_errors(directory: Path) -> Iterator[None]:
     """What the file system says, in our own words."""
     try:
         yield
     except OSError as error:  # av's errors that carry an errno are OSErrors too
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFullError(f"{one_line(directory)}: no space left for segments") from None
+            raise StorageFullError(f"{one_line(directory)}: no space left") from None
         reason = error.strerror or str(error)
-        raise OutputError(f"{one_line(directory)}: cannot write segments: {reason}") from None
+        raise OutputError(f"{one_line(directory)}: cannot be written: {reason}") from None

@@ -1,6 +1,7 @@
 """Decoding: a source or a part of it, in native planes and with the source's own times."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -9,15 +10,17 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from pipeline.errors import UnreadableMediaError, UnusableMediaError
+from pipeline.media.clock import move
 from pipeline.media.cutting import OBJECT_FORMATS, ORIGIN_TAG
 from pipeline.media.declared import declared
-from pipeline.media.info import DEFAULT_FRAME_RATE, UNSPECIFIED, Crop
+from pipeline.media.info import DEFAULT_FRAME_RATE, UNSPECIFIED, Clock, Crop
 from pipeline.media.opening import (
     VIDEO_DEMUXERS,
+    flush_packet,
     one_line,
     open_media,
-    picture_packets,
     picture_stream,
+    read_packets,
 )
 from pipeline.media.plan import Segment, SourcePlan
 from pipeline.media.planes import cropped, to_planar, whole_samples
@@ -42,7 +45,7 @@ def decode_source(path: Path | str, threads: int = DECODE_THREADS) -> Iterator[a
     with open_media(path, VIDEO_DEMUXERS) as container:
         stream = picture_stream(container)
         hidden = None if stream is None else declared(stream).crop
-        for frame in _decode(path, container, threads):
+        for frame in _decode(path, container, threads, Clock()):
             crop = hidden and whole_samples(hidden, frame.format.name, (frame.width, frame.height))
             yield cropped(to_planar(frame), crop)
 
@@ -95,7 +98,9 @@ def decode_range(
     with open_media(object_path, demuxers) as container:
         origin = 0 if plan.is_whole else int(container.metadata[ORIGIN_TAG])
         _seek(container, plan, start, origin)
-        for frame in _decode(object_path, container, threads):
+        # Only a source kept whole still has its own times; in objects they were moved.
+        clock = plan.clock if plan.is_whole else Clock()
+        for frame in _decode(object_path, container, threads, clock):
             pts = _restore(frame, plan, origin, object_path)
             if latest is not None and pts >= latest:
                 return
@@ -117,7 +122,9 @@ def _seek(container: InputContainer, plan: SourcePlan, start: int, origin: int) 
     container.seek(target if landed is not None and landed <= target else 0, stream=stream)
 
 
-def _decode(path: Path | str, container: InputContainer, threads: int) -> Iterator[av.VideoFrame]:
+def _decode(
+    path: Path | str, container: InputContainer, threads: int, clock: Clock
+) -> Iterator[av.VideoFrame]:
     """Frames as the decoder gives them, their times strictly ascending."""
     stream = picture_stream(container)
     if stream is None or stream.codec_context is None or stream.time_base is None:
@@ -126,7 +133,8 @@ def _decode(path: Path | str, container: InputContainer, threads: int) -> Iterat
     rate = stream.average_rate or stream.guessed_rate or DEFAULT_FRAME_RATE
     step = max(1, round(1 / (rate * stream.time_base)))
     latest: int | None = None
-    for packet in picture_packets(path, container, stream):
+    packets = move(read_packets(path, container, [stream]), clock)
+    for packet in chain(packets, [flush_packet(stream)]):
         for frame in _frames_of(path, packet):
             # Some old formats give no times, or the same twice: go on at the nominal rate.
             if frame.pts is None or (latest is not None and frame.pts <= latest):

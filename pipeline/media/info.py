@@ -164,6 +164,38 @@ class Chapter:
 
 
 @dataclass(frozen=True, slots=True)
+class Jump:
+    """From this packet of a stream on, counted from 0, its times are moved by ``shift`` seconds."""
+
+    packet: int
+    shift: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How a file's times are placed on one clock without jumps; see :mod:`pipeline.media.clock`.
+
+    Attributes:
+        jumps: by stream, in order; a stream without any keeps its own times.
+        broken: streams that have no place on that clock, and why.
+        end: when the picture (or the first sound) ends, in seconds; None where nothing jumps.
+    """
+
+    jumps: dict[int, tuple[Jump, ...]] = field(default_factory=dict, hash=False)
+    broken: dict[int, str] = field(default_factory=dict, hash=False)
+    end: Fraction | None = None
+
+    def shift(self, stream: int, packet: int) -> Fraction:
+        """Seconds that a packet of a stream, counted from 0, is moved by."""
+        shift = Fraction(0)
+        for jump in self.jumps.get(stream, ()):
+            if jump.packet > packet:
+                break
+            shift = jump.shift
+        return shift
+
+
+@dataclass(frozen=True, slots=True)
 class MediaInfo:
     """A probed file. Times and durations are in seconds."""
 
@@ -177,3 +209,4 @@ class MediaInfo:
     others: tuple[StreamInfo, ...]
     chapters: tuple[Chapter, ...]
     metadata: dict[str, str] = field(hash=False)
+    clock: Clock = Clock()

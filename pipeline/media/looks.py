@@ -32,8 +32,8 @@ from pipeline.media.opening import (
     VIDEO_DEMUXERS,
     flush_packet,
     open_media,
-    picture_packets,
     picture_stream,
+    read_packets,
 )
 from pipeline.media.planes import planar_format
 from pipeline.media.sidedata import side_data
@@ -109,9 +109,9 @@ def _at_keyframes(path: Path, stream: VideoStream, container: InputContainer) ->
     every = path.stat().st_size / PLACES
     rate = stream.guessed_rate or DEFAULT_FRAME_RATE
     read, following = 0, every
-    for count, packet in enumerate(picture_packets(path, container, stream)):
+    for count, packet in enumerate(read_packets(path, container, [stream])):
         read += packet.size
-        if packet.is_keyframe and packet.size and read >= following:
+        if packet.is_keyframe and read >= following:
             following = read + every
             for look in islice(_frames([packet, flush_packet(stream)], stream), 1):
                 yield replace(look, at=count / rate)

@@ -9,14 +9,14 @@ renamed ``.mp4`` is refused before it is read.
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from pipeline.errors import UnreadableMediaError
@@ -171,18 +171,18 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
     return next(iter(chosen or streams), None)
 
 
-def picture_packets(
-    path: Path | str, container: InputContainer, stream: VideoStream
-) -> Iterator["av.Packet[VideoStream]"]:
-    """The stream's packets in decoding order; the last is empty and tells a decoder to flush.
+def read_packets(
+    path: Path | str, container: InputContainer, streams: Sequence[Stream]
+) -> Iterator["av.Packet[Any]"]:
+    """Packets of some streams, in the file's order.
 
     Where the file is damaged beyond reading on, it ends, as it does in players.
 
     Raises:
         UnreadableMediaError: reading failed for another reason.
     """
-    packets = container.demux(stream)
-    packet: av.Packet[VideoStream] | None
+    packets = container.demux(streams)
+    packet: av.Packet[Any] | None
     while True:
         try:
             packet = next(packets, None)
@@ -191,18 +191,17 @@ def picture_packets(
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise UnreadableMediaError(f"{one_line(path)}: cannot be read on: {reason}") from None
-        if packet is None or not packet.size:
-            break
-        yield packet
-    yield flush_packet(stream)
+        if packet is None:
+            return
+        if packet.size:  # empty ones stand for dropped pictures, and for the end of each stream
+            yield packet
 
 
-def flush_packet(stream: VideoStream) -> "av.Packet[VideoStream]":
-    """An empty packet of the stream, at which a decoder gives what it still holds."""
-    # The type is a stream's only once it is set.
-    flush = cast("av.Packet[VideoStream]", av.Packet())
-    flush.stream, flush.time_base = stream, stream.time_base or Fraction(1, av.time_base)
-    return flush
+def flush_packet(stream: Stream) -> "av.Packet[Any]":
+    """The empty packet that tells a decoder to hand out what it still holds."""
+    packet: av.Packet[Any] = av.Packet()
+    packet.stream, packet.time_base = stream, stream.time_base or Fraction(1, av.time_base)
+    return packet
 
 
 def known_demuxer(

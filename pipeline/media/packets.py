@@ -16,14 +16,15 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pipeline.errors import UnreadableMediaError
+from pipeline.media.clock import ClockScan
 from pipeline.media.h264 import is_clean_entry
-from pipeline.media.info import MediaInfo, VideoInfo
+from pipeline.media.info import Clock, MediaInfo, VideoInfo
 from pipeline.media.opening import (
     VIDEO_DEMUXERS,
     one_line,
     open_media,
-    picture_packets,
     picture_stream,
+    read_packets,
 )
 from pipeline.media.plan import SourcePlan
 from pipeline.media.probe import require_source
@@ -56,6 +57,9 @@ CUTTABLE_CODECS = INTRA_CODECS | {
 #: pictures are stored in another order than shown.
 _TIMELESS_DEMUXERS = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "obu", "mjpeg"})
 
+#: Longer than any picture is shown, in ticks of any time base in use.
+_MAX_DURATION = (1 << 32) - 1
+
 #: Packet side data that changes how all later packets decode, and that no segment object keeps.
 _STATEFUL_SIDE_DATA: tuple[PktSideDataT, ...] = ("new_extradata", "param_change", "palette")
 
@@ -67,26 +71,33 @@ def scan_packets(path: Path | str, info: MediaInfo) -> SourcePlan:
         path: the source.
         info: as probed from it.
 
+    Returns:
+        The frames, their times on the clock of the file, which is found in the same pass.
+
     Raises:
         UnreadableMediaError: it holds no packet of picture.
-        UnusableMediaError: see :func:`pipeline.media.probe.require_source`.
+        UnusableMediaError: see :func:`pipeline.media.probe.require_source`; or the clock of its
+            picture jumps, and that of its sound does not.
     """
     video = require_source(info)
     with open_media(path, VIDEO_DEMUXERS) as container:
         stream = picture_stream(container)
         assert stream is not None  # noqa: S101 -- require_source saw it
         scan = _Scan(video.codec, stream.codec_context.extradata, _can_be_cut(stream))
-        for packet in picture_packets(path, container, stream):
-            if packet.size:
+        clocks = ClockScan(container)
+        for packet in read_packets(path, container, list(container.streams)):
+            clocks.add(packet)
+            if packet.stream_index == stream.index:
                 scan.add(packet)
     if not scan.pts:
         raise UnreadableMediaError(f"{one_line(path)}: holds no picture")
-    return _plan(scan, video)
+    clock = clocks.clock(path, stream.index)
+    return _plan(scan, video, clock)
 
 
 @dataclass
 class _Scan:
-    """What one pass over the packets saw, in decoding order: 10 bytes a packet."""
+    """What one pass over the picture's packets saw, in decoding order: 14 bytes a packet."""
 
     codec: str | None
     extradata: bytes | None
@@ -94,17 +105,15 @@ class _Scan:
     pts: "array[int]" = field(default_factory=lambda: array("q"))
     key: bytearray = field(default_factory=bytearray)
     discard: bytearray = field(default_factory=bytearray)
-    latest: int | None = None
-    latest_duration: int = 0
+    durations: "array[int]" = field(default_factory=lambda: array("I"))
 
     def add(self, packet: "av.Packet[VideoStream]") -> None:
         if packet.pts is None:
             self.can_be_cut = False
-        elif not packet.is_discard and (self.latest is None or packet.pts > self.latest):
-            self.latest, self.latest_duration = packet.pts, packet.duration or 0
         if self.pts and any(packet.has_sidedata(kind) for kind in _STATEFUL_SIDE_DATA):
             self.can_be_cut = False
         self.pts.append(packet.pts or 0)
+        self.durations.append(min(packet.duration or 0, _MAX_DURATION))
         self.key.append(packet.is_keyframe and self._is_entry(packet))
         self.discard.append(packet.is_discard)
 
@@ -120,13 +129,13 @@ def _can_be_cut(stream: VideoStream) -> bool:
     return codec in CUTTABLE_CODECS and (in_shown_order or has_times)
 
 
-def _plan(scan: _Scan, video: VideoInfo) -> SourcePlan:
-    packet_pts = np.frombuffer(scan.pts, np.int64)
+def _plan(scan: _Scan, video: VideoInfo, clock: Clock) -> SourcePlan:
+    packet_pts = _on_clock(np.frombuffer(scan.pts, np.int64), clock, video)
     kept = np.frombuffer(scan.discard, np.uint8) == 0
     in_order = np.sort(packet_pts)
     is_regular = scan.can_be_cut and kept.any() and bool((np.diff(in_order) > 0).all())
     if not is_regular:
-        return _whole_plan(int(kept.sum()), video)
+        return replace(_whole_plan(int(kept.sum()), video), clock=clock)
     packets = np.flatnonzero(kept)
     packets = packets[np.argsort(packet_pts[packets])]
     keyframes = np.flatnonzero(np.frombuffer(scan.key, np.uint8)[packets])
@@ -138,9 +147,20 @@ def _plan(scan: _Scan, video: VideoInfo) -> SourcePlan:
         keyframes=keyframes.astype(np.int32),
         anchors=_anchors(packets, keyframes),
         end=int(pts[-1]) + 1,
+        clock=clock,
         **_constants(video),
     )
-    return replace(plan, end=int(pts[-1]) + (scan.latest_duration or plan.frame_duration))
+    return replace(plan, end=int(pts[-1]) + (scan.durations[packets[-1]] or plan.frame_duration))
+
+
+def _on_clock(pts: NDArray[np.int64], clock: Clock, video: VideoInfo) -> NDArray[np.int64]:
+    """The times of the picture's packets, in decoding order, moved where the clock jumps."""
+    moved, before = pts.copy(), 0
+    for jump in clock.jumps.get(video.index, ()):
+        shift = round(jump.shift / video.time_base)
+        moved[jump.packet :] += shift - before
+        before = shift
+    return moved
 
 
 def _whole_plan(frames: int, video: VideoInfo) -> SourcePlan:

@@ -1,14 +1,17 @@
 """The frames of a source, and the segments it is worked on in."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from pipeline.media.info import ColorTags, Crop
+from pipeline.media.info import Clock, ColorTags, Crop
+
+_CLOCK: TypeAdapter[Clock] = TypeAdapter(Clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class SourcePlan:
     """The frames of a source as its packets promise them. n frames, m packets.
 
     ``is_whole`` marks a source that cannot be cut (packets without times, say): it is one segment,
-    and its times are what decoding gives.
+    and its times are what decoding gives. All times are on ``clock``, the file's.
     """
 
     pts: NDArray[np.int64]  # (n,) strictly ascending: presentation order
@@ -46,6 +49,7 @@ class SourcePlan:
     color: ColorTags
     is_whole: bool = False
     crop: Crop | None = None
+    clock: Clock = field(default_factory=Clock)
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -127,6 +131,7 @@ class SourcePlan:
         """Write it as .npz; :meth:`load` reads it."""
         arrays = {k: v for k, v in self.__dict__.items() if isinstance(v, np.ndarray)}
         rest = {k: v for k, v in self.__dict__.items() if k not in arrays}
+        rest["clock"] = _CLOCK.dump_python(self.clock, mode="json")
         text = json.dumps(rest, default=lambda v: str(v) if isinstance(v, Fraction) else asdict(v))
         arrays["json"] = np.frombuffer(text.encode(), np.uint8)
         with path.open("wb") as file:
@@ -141,4 +146,5 @@ class SourcePlan:
         rest["frame_rate"] = Fraction(rest["frame_rate"])
         rest["color"] = ColorTags(**rest["color"])
         rest["crop"] = None if rest["crop"] is None else Crop(**rest["crop"])
+        rest["clock"] = _CLOCK.validate_python(rest["clock"])
         return cls(**arrays, **rest)

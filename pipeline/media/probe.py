@@ -5,6 +5,7 @@ The colours and the HDR metadata are those of *decoded* frames: containers may s
 frames leave a tag open, the container's is taken.
 """
 
+import ctypes
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -263,10 +264,23 @@ def _audio_info(stream: av.AudioStream) -> AudioInfo:
     return AudioInfo(
         **common,
         sample_rate=stream.rate,
-        channels=stream.channels,
-        layout=stream.layout.name,
+        **_layout(stream),
         sample_format=stream.format.name if stream.format else "",
     )
+
+
+def _layout(stream: av.AudioStream) -> dict[str, Any]:
+    """Number and FFmpeg's name of its channels: ``5.1``, ``3 channels (FL+FC+FR)``, ``8 channels``.
+
+    PyAV's layout borrows the stream's list of channels where these stand in an order of their own,
+    and frees it with itself, which ends the process. So it is asked for once (``stream.channels``
+    asks, too), and such a layout is never let go.
+    """
+    layout = stream.layout
+    name = layout.name
+    if "(" in name:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))
+    return {"channels": layout.nb_channels, "layout": name}
 
 
 def _timecode(container: InputContainer, stream: VideoStream) -> str | None:

@@ -221,6 +221,8 @@ def plan_output(
         elif _is_cover(stream) and has_camera_keys(info.metadata, container):
             reason = f"{_NAMES[container]} cannot hold a cover beside a camera's keys"
             left_out.append(LeftOut(stream, reason, "name the output .mkv"))
+        elif stream.index in info.clock.broken:
+            left_out.append(LeftOut(stream, info.clock.broken[stream.index]))
         elif codec is None:
             left_out.append(_leave_out(stream, container, info))
         elif moved_by is not None and not KeptStream(stream).is_file:

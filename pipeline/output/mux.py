@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 from pipeline.media.ffmpeg_program import ffmpeg_path
 from pipeline.media.info import MediaInfo, VideoInfo
 from pipeline.media.opening import FORMATS, known_demuxer, open_media
+from pipeline.media.straightening import LEAD
 from pipeline.output.containers import COVER_FILES, QUICKTIME_LANGUAGES, KeptStream, OutputPlan
 from pipeline.output.encode import choose_encoder
 from pipeline.output.interleave import MOVIE_TIMESCALE
@@ -44,6 +45,8 @@ class Mux:
         plan: what of it is kept.
         timing: of the dubbed picture.
         language, title: of the dubbed track.
+        straight: by index, copies of streams of the source whose clock jumps; see
+            :mod:`pipeline.media.straightening`.
     """
 
     info: MediaInfo
@@ -51,6 +54,7 @@ class Mux:
     timing: Timing
     language: str | None
     title: str
+    straight: Mapping[int, Path] = field(default_factory=dict)
 
     # By hand, not with ffmpeg-python: -map_metadata and -map_chapters name inputs by number, and it
     # numbers them as it likes.
@@ -60,9 +64,15 @@ class Mux:
     ) -> list[str]:
         """Each stream into a file of its own, placed on the output's timeline."""
         argv = [*_ffmpeg(), "-itsoffset", _seconds(self.start), *_input(dialogue), *self._source()]
+        places = {kept: f"1:{kept.stream.index}" for kept in files}
+        straight = [kept for kept in files if kept.stream.index in self.straight]
+        for number, kept in enumerate(straight, start=2):
+            argv += ["-itsoffset", _seconds(-self.info.start - LEAD)]
+            argv += _input(self.straight[kept.stream.index])
+            places[kept] = f"{number}:0"
         argv += ["-map", "0:0", *self._plain("copy", spoken)]
         for kept, path in files.items():
-            argv += ["-map", f"1:{kept.stream.index}", *self._plain(kept.codec, path)]
+            argv += ["-map", places[kept], *self._plain(kept.codec, path)]
         return argv
 
     def _plain(self, codec: str, path: Path) -> list[str]:

@@ -1,6 +1,6 @@
 """One dialogue from several sounds: the film's own, and parts of others where it is dubbed.
 
-Each sound is decoded once from its start, in blocks, as a whole dialogue is; so positions are
+Each sound is decoded once from its zero, in blocks, as a whole dialogue is; so positions are
 counted in samples and nothing is held whole. One that is used out of order waits on disk. Where two
 meet, the one fades out and the other fades in, as a cut within a wave clicks.
 """
@@ -17,21 +17,17 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.media.probe import probe
 from pipeline.options import Clip
+from pipeline.sound.decoding import BLOCK_SAMPLES, Decoder, Samples, SoundFile
 from pipeline.sound.dialogue import (
-    AAC_LAYOUTS,
     AAC_RATES,
-    BLOCK_SAMPLES,
     FALLBACK_RATE,
     WAVEFORM_RATE,
-    Decoder,
-    Samples,
-    choose_audio,
     decode_resampled,
     encode_blocks,
     write_blocks,
 )
+from pipeline.sound.layouts import aac_layout, channel_count, largest
 
 #: Stands for the film's own sound among the files of pieces, and for silence.
 FILM: Final = -1
@@ -51,7 +47,7 @@ class Piece:
     Attributes:
         file: FILM, SILENCE or the number of a dialogue.
         start, end: the part of the film, half-open.
-        offset: where in the file's sound it begins; before its first sample there is silence.
+        offset: where in the file's sound it begins, from its zero; the film's is its first frame.
     """
 
     file: int
@@ -60,28 +56,26 @@ class Piece:
     offset: Fraction = Fraction(0)
 
 
-def lay_out(clips: Sequence[Clip], seconds: Fraction, lead: Fraction | None) -> tuple[Piece, ...]:
+def lay_out(clips: Sequence[Clip], seconds: Fraction, *, has_sound: bool) -> tuple[Piece, ...]:
     """The pieces of a whole film, without gap or overlap.
 
     Args:
         clips: in order, within the film.
         seconds: length of the film.
-        lead: how much earlier than the picture the film's own sound starts; None where it has none.
+        has_sound: whether the film has sound of its own.
     """
     pieces: list[Piece] = []
     position = Fraction(0)
     for clip in clips:
-        pieces.append(_own(position, clip.start, lead))
+        pieces.append(_own(position, clip.start, has_sound=has_sound))
         pieces += _dubbed(clip, min(clip.end, seconds))
         position = clip.end
-    pieces.append(_own(position, seconds, lead))
+    pieces.append(_own(position, seconds, has_sound=has_sound))
     return _joined(piece for piece in pieces if piece.start < piece.end)
 
 
-def _own(start: Fraction, end: Fraction, lead: Fraction | None) -> Piece:
-    if lead is None:
-        return Piece(SILENCE, start, end)
-    return Piece(FILM, start, end, start + lead)
+def _own(start: Fraction, end: Fraction, *, has_sound: bool) -> Piece:
+    return Piece(FILM, start, end, start) if has_sound else Piece(SILENCE, start, end)
 
 
 def _dubbed(clip: Clip, end: Fraction) -> Iterator[Piece]:
@@ -108,7 +102,7 @@ def _joined(pieces: Iterator[Piece]) -> tuple[Piece, ...]:
     return tuple(joined)
 
 
-def write_assembled(pieces: Sequence[Piece], files: Mapping[int, Path], out: Path) -> None:
+def write_assembled(pieces: Sequence[Piece], files: Mapping[int, SoundFile], out: Path) -> None:
     """What the networks hear, as :func:`pipeline.sound.dialogue.decode_waveform` writes it.
 
     Args:
@@ -120,42 +114,42 @@ def write_assembled(pieces: Sequence[Piece], files: Mapping[int, Path], out: Pat
         UnusableMediaError: a file has no sound.
         ToolError, StorageFullError, OutputError.
     """
-    sounds = {number: _mono(path) for number, path in _used(pieces, files)}
+    sounds = {number: _mono(sound) for number, sound in _used(pieces, files)}
     write_blocks((b.ravel() for b in _assemble(pieces, sounds, WAVEFORM_RATE, 1)), out)
 
 
 def encode_assembled(
-    pieces: Sequence[Piece], files: Mapping[int, Path], out: Path, duration: Fraction
+    pieces: Sequence[Piece], files: Mapping[int, SoundFile], out: Path, duration: Fraction
 ) -> int:
     """The track people hear; as :func:`pipeline.sound.dialogue.encode_dialogue` in all else.
 
     Rate and channels are the greatest of all sounds, so that the film's own loses nothing.
     """
     used = dict(_used(pieces, files))
-    heard = [choose_audio(probe(path)) for path in used.values()]
+    heard = [sound.audio for sound in used.values()]
     rate = max((a.sample_rate for a in heard if a.sample_rate in AAC_RATES), default=FALLBACK_RATE)
-    channels = max((a.channels for a in heard if a.channels in AAC_LAYOUTS), default=2)
-    sounds = {number: _interleaved(path, channels, rate) for number, path in used.items()}
-    blocks = (block.ravel() for block in _assemble(pieces, sounds, rate, channels))
-    return encode_blocks(blocks, out, duration, rate=rate, channels=channels)
+    layout = largest([aac_layout(audio) for audio in heard])
+    sounds = {number: _interleaved(sound, layout, rate) for number, sound in used.items()}
+    assembled = _assemble(pieces, sounds, rate, channel_count(layout))
+    return encode_blocks((b.ravel() for b in assembled), out, duration, rate=rate, layout=layout)
 
 
-def _used(pieces: Sequence[Piece], files: Mapping[int, Path]) -> list[tuple[int, Path]]:
+def _used(pieces: Sequence[Piece], files: Mapping[int, SoundFile]) -> list[tuple[int, SoundFile]]:
     return [(n, files[n]) for n in sorted({p.file for p in pieces}) if n != SILENCE]
 
 
-def _mono(path: Path) -> _Blocks:
+def _mono(sound: SoundFile) -> _Blocks:
     def blocks() -> Iterator[Samples]:
-        for block in decode_resampled(path):
+        for block in decode_resampled(sound):
             yield block.reshape(-1, 1)
 
     return blocks
 
 
-def _interleaved(path: Path, channels: int, rate: int) -> _Blocks:
+def _interleaved(sound: SoundFile, layout: str, rate: int) -> _Blocks:
     def blocks() -> Iterator[Samples]:
-        for block in Decoder(path, channels=channels, rate=rate).blocks():
-            yield block.reshape(-1, channels)
+        for block in Decoder(sound, layout=layout, rate=rate).blocks():
+            yield block.reshape(-1, channel_count(layout))
 
     return blocks
 

@@ -14,7 +14,7 @@ from pipeline.media.extras import Seen
 from pipeline.networks.draft import DraftNetwork
 from pipeline.output.preview import PreviewPart, join_previews
 from pipeline.output.publish import UNFINISHED
-from pipeline.prepare import PICTURES_FILE
+from pipeline.prepare import PICTURES_FILE, sound_files
 from pipeline.render import Renderer, RenderTask
 from pipeline.report import (
     Report,
@@ -29,7 +29,7 @@ from pipeline.report import (
 from pipeline.running.growth import telling_growth
 from pipeline.running.processes import Advance
 from pipeline.running.room import require_room
-from pipeline.sound.assembly import FILM, encode_assembled
+from pipeline.sound.assembly import encode_assembled
 from pipeline.sound.dialogue import encode_dialogue
 from pipeline.steps.facts import (
     PREVIEW_FILE,
@@ -103,7 +103,7 @@ def stitch(
     with _scratch(store, output, advance) as folder:
         track = folder / "dialogue.m4a"
         if task.dialogue.pieces:
-            files = {FILM: source, **dict(enumerate((dialogue, *more_dialogues)))}
+            files = sound_files(task.source, (dialogue, *more_dialogues))
             encode_assembled(task.dialogue.pieces, files, track, timing.duration_seconds)
         else:
             encode_dialogue(dialogue, track, timing.duration_seconds)

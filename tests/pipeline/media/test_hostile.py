@@ -21,7 +21,7 @@ from pipeline.media.ffmpeg_program import ffmpeg_path
 from pipeline.media.opening import FORMATS
 from pipeline.media.probe import probe, require_source
 from pipeline.running.commands import run
-from pipeline.sound.dialogue import Decoder
+from pipeline.sound.decoding import Decoder, open_sound
 from tests.patience import LONG_SECONDS
 
 SECRET = "the-salaries-of-everybody"  # noqa: S105 -- to be looked for in messages
@@ -152,7 +152,7 @@ def _as_film(path: Path) -> None:
 
 
 def _as_dialogue(path: Path) -> None:
-    list(Decoder(path).blocks())
+    list(Decoder(open_sound(path)).blocks())
 
 
 def assert_untouched(bait: Bait, said: str) -> None:

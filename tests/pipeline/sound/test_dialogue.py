@@ -161,7 +161,9 @@ def test_the_encoded_dialogue_starts_with_its_first_sample(clips: Path, tmp_path
         (96000, 2, (96000, 2)),
         (37000, 1, (48000, 1)),
         (192000, 1, (48000, 1)),
-        (48000, 7, (48000, 2)),
+        (48000, 7, (48000, 8)),
+        (48000, 8, (48000, 8)),
+        (48000, 12, (48000, 1)),
     ],
 )
 def test_rate_and_channels_are_kept_where_aac_has_them(
