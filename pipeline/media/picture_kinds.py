@@ -11,7 +11,8 @@ the depth or gain map of a telephone's JPEG) the first is taken, as viewers take
 taken         JPEG, JPEG-LS, JPEG 2000, PNG, GIF, BMP, TIFF, WebP, AVIF, HEIC of one piece, DPX,
               OpenEXR, Radiance HDR, PFM, PHM, PPM, PGM, PBM, PAM, QOI, SGI, Sun raster, PSD
 refused       HEIC in tiles, JPEG XL, WebP that moves, BigTIFF, JPEG or camera raw within TIFF,
-              Cineon: no decoder here reads them rightly
+              OpenEXR whose display window does not begin at 0, 0, Cineon: no decoder here reads
+              them rightly
 ============  ===================================================================================
 """
 
@@ -117,7 +118,8 @@ def picture_kind(path: Path) -> PictureKind | None:
     except OSError as error:
         raise UnreadableMediaError(f"{one_line(path)}: cannot be read: {error.strerror}") from None
     kind = next((each for pattern, each in _PATTERNS if pattern.match(head)), None)
-    refused = _why_refused_tiff(path) if kind is _TIFF else _why_refused(head, kind)
+    look_closer = {_TIFF: _why_refused_tiff, _EXR: _why_refused_exr}
+    refused = look_closer[kind](path) if kind in look_closer else _why_refused(head, kind)
     if refused:
         raise UnusableMediaError(f"{one_line(path)}: {refused}; save it as PNG, JPEG or TIFF")
     return kind
@@ -177,6 +179,14 @@ def _why_refused_tiff(path: Path) -> str | None:
         return "is a camera's raw picture, which is to be developed first"
     if tags.get(_COMPRESSION) in _JPEG_COMPRESSIONS:
         return "is a TIFF with JPEG in it, which is not taken"
+    return None
+
+
+def _why_refused_exr(path: Path) -> str | None:
+    window = exr_attributes(path).get("displayWindow", b"")
+    if len(window) == 16 and any(window[:8]):
+        # FFmpeg places the picture as if it did.
+        return "is an OpenEXR whose display window does not begin at 0, 0, which is not taken"
     return None
 
 

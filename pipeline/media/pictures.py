@@ -98,6 +98,15 @@ class _Look:
     color_trc: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A frame as :func:`read_picture` gives it, and what it does not tell: see :func:`_read`."""
+
+    frame: av.VideoFrame
+    carries: frozenset[str]
+    pixel_aspect: Fraction
+
+
 def is_pictures(path: Path) -> bool:
     """Is it a folder, or a file that is one picture?
 
@@ -174,17 +183,18 @@ def images_to_source(path: Path, fps: Fraction, out_path: Path) -> tuple[str, ..
         UnusableMediaError: there is none, one cannot be used, or they differ in size.
     """
     pictures = list_pictures(path)
-    first, carries = _read(pictures[0])
-    look = _look_of(first)
+    first = _read(pictures[0])
+    look, carries = _look_of(first.frame), first.carries
     options = {"video_track_timescale": str(fps.numerator)}
     with av.open(str(out_path), "w", format="mov", container_options=options) as container:
         stream = container.add_stream("libx264", rate=fps, options=dict(_LOSSLESS))
         _describe(stream, look, fps)
+        stream.codec_context.sample_aspect_ratio = first.pixel_aspect
         for number, picture in enumerate(pictures):
-            frame, carried = (first, carries) if number == 0 else _read(picture)
-            carries |= carried
-            _require_alike(picture, _look_of(frame), look)
-            converted = _convert(frame, look)
+            read = first if number == 0 else _read(picture)
+            carries |= read.carries
+            _require_alike(picture, _look_of(read.frame), look)
+            converted = _convert(read.frame, look)
             converted.pts, converted.time_base = number, 1 / fps
             container.mux(stream.encode(converted))
         container.mux(stream.encode())
@@ -198,20 +208,24 @@ def read_picture(path: Path) -> av.VideoFrame:
         UnreadableMediaError: it is none, or damaged.
         UnusableMediaError: it is of a kind or a size that is not taken, or film log.
     """
-    return _read(path)[0]
+    return _read(path).frame
 
 
-def _read(path: Path) -> tuple[av.VideoFrame, frozenset[str]]:
+def _read(path: Path) -> _Picture:
+    """Also names of extras.py that it carries; and how wide a pixel is to its height."""
     kind = picture_kind(path)
     if kind is None:
         raise UnreadableMediaError(f"{one_line(path)}: is no picture, or is damaged from the start")
     require_whole_picture(path, kind)
-    frame = _decode(path, kind.demuxer)
+    frame, aspect = _decode(path, kind.demuxer)
     _require_size(path, frame)
     lit = in_film_light(frame, path, kind)
     plain = _plain(lit, deep=bit_depth(frame.format.name) > 8)
     carries = frozenset({ALPHA} if has_alpha(frame.format) else ())
-    return _filtered(plain, _turning_upright(frame)), carries
+    # Viewers heed it in what films are made of, and pass over the densities of all else.
+    is_of_film = kind.name in ("OpenEXR", "DPX")
+    turned = _filtered(plain, _turning_upright(frame))
+    return _Picture(turned, carries, aspect if is_of_film else Fraction(1))
 
 
 def write_picture(frame: av.VideoFrame, path: Path, rotation: int = 0) -> None:
@@ -228,12 +242,13 @@ def write_picture(frame: av.VideoFrame, path: Path, rotation: int = 0) -> None:
     path.write_bytes(png.tobytes())
 
 
-def _decode(path: Path, demuxer: str) -> av.VideoFrame:
+def _decode(path: Path, demuxer: str) -> tuple[av.VideoFrame, Fraction]:
     with open_media(path, (demuxer,)) as container:
         stream = picture_stream(container)
         try:
             if stream is not None and stream.codec_context is not None:
-                return next(container.decode(stream))
+                frame = next(container.decode(stream))
+                return frame, stream.codec_context.sample_aspect_ratio or Fraction(1)
         except (av.FFmpegError, StopIteration):
             pass
     raise UnreadableMediaError(f"{one_line(path)}: does not decode")

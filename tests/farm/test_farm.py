@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import redis
+import skimage.data
+from PIL import Image
 from pydantic import TypeAdapter
 from sqlalchemy import text
 
@@ -80,6 +82,39 @@ def test_the_farms_output_is_the_one_of_lipfarm_dub(
         Silent(),
     )
     assert client.output_sha256(job) == sha256_of(output)
+
+
+def test_a_photograph_gives_the_same_file_as_on_one_machine(
+    hurt_farm: HurtFarm, short_dialogue: Path, tmp_path: Path
+) -> None:
+    """As a telephone leaves it: it lies on its side, and no suffix says what it is."""
+    photograph = tmp_path / "portrait"
+    face = Image.fromarray(skimage.data.astronaut()).crop((60, 0, 380, 320))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    face.rotate(90).save(photograph, "JPEG", exif=exif, quality=90)
+    client = hurt_farm.new_client()
+    job = client.submit(photograph, short_dialogue, model="draft", options=_OPTIONS)
+    assert client.wait(job)["status"] == "COMPLETED"
+    report = json.loads(client.text_of(f"/v2/generate/{job}/report"))
+    assert report["source"]["is_still"]
+    assert report["frames"]["dubbed"] == report["frames"]["out"] > 70
+    output = tmp_path / "dub.mp4"
+    options = DubOptions(segment_seconds=1)
+    chosen = (NetworkChoice("draft"), DetectorChoice())
+    dub_film(Order(photograph, short_dialogue, output, options, *chosen), Silent())
+    assert client.output_sha256(job) == sha256_of(output)
+
+
+def test_a_picture_that_is_not_taken_is_rejected_as_what_it_is(
+    hurt_farm: HurtFarm, short_dialogue: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\x0a" + bytes(4000))
+    client = hurt_farm.new_client()
+    job = client.submit(tmp_path / "a.jpg", short_dialogue, model="draft")
+    said = client.wait(job)
+    assert said["status"] == "REJECTED"
+    assert "is JPEG XL, which is not taken" in json.dumps(said)
 
 
 def test_a_report_has_the_shape_it_is_said_to_have(

@@ -149,6 +149,26 @@ def test_linear_light_gets_the_code_values_of_its_srgb_twin(tmp_path: Path) -> N
     assert np.abs(codes_of(exr(tmp_path / "a.exr", linear(FACE))) - FACE).max() < 0.002
 
 
+def test_anamorphic_plates_stay_so(tmp_path: Path) -> None:
+    said = struct.pack("<f", 2)
+    exr(tmp_path / "a.exr", linear(FACE), pixelAspectRatio=("float", said))
+    images_to_source(tmp_path / "a.exr", Fraction(24), tmp_path / "out.mov")
+    info = probe(tmp_path / "out.mov")
+    assert info.video is not None
+    assert info.video.sample_aspect_ratio == 2
+
+
+def test_of_a_plate_the_display_window_is_shown(tmp_path: Path) -> None:
+    def window(*corners: int) -> tuple[str, bytes]:
+        return "box2i", struct.pack("<4i", *corners)
+
+    exr(tmp_path / "a.exr", linear(FACE), displayWindow=window(0, 0, 63, 79))
+    assert np.abs(codes_of(tmp_path / "a.exr") - FACE[:80, :64]).max() < 0.002
+    exr(tmp_path / "b.exr", linear(FACE), displayWindow=window(10, 10, 85, 85))
+    with pytest.raises(UnusableMediaError, match=r"b\.exr: is an OpenEXR whose display window"):
+        read_picture(tmp_path / "b.exr")
+
+
 def test_light_beyond_white_and_below_black_is_clipped(tmp_path: Path) -> None:
     light = linear(FACE)
     light[:10], light[10:20], light[20:30], light[30] = 40.0, -3.0, np.inf, np.nan
