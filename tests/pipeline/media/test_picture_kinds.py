@@ -5,6 +5,7 @@ import struct
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import skimage.data
@@ -244,3 +245,63 @@ def test_damage_anywhere_is_an_input_error(tmp_path: Path, ffmpeg: str) -> None:
             with contextlib.suppress(InputError):
                 if is_pictures(path):
                     read_picture(path)
+
+
+def box(name: bytes, *parts: bytes) -> bytes:
+    data = b"".join(parts)
+    return struct.pack(">I", 8 + len(data)) + name + data
+
+
+def heic(path: Path, picture: Image.Image, quarter_turns: int) -> Path:
+    """An HEIC of one piece (ISO/IEC 23008-12), turned by quarters counter-clockwise."""
+    with av.open(str(path), "w", format="mp4") as container:
+        options = {"x265-params": "log-level=none:bframes=0:repeat-headers=0"}
+        stream = container.add_stream("libx265", rate=1, options=options)
+        stream.width, stream.height, stream.pix_fmt = *picture.size, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.array(picture), "rgb24")
+        for packet in (*stream.encode(frame), *stream.encode()):
+            container.mux(packet)
+    film = path.read_bytes()
+    configuration = film.index(b"hvcC") - 4
+    (size,) = struct.unpack_from(">I", film, configuration)
+    hvcc = film[configuration : configuration + size]
+    data_at = film.index(b"mdat") - 4
+    (size,) = struct.unpack_from(">I", film, data_at)
+    sample = film[data_at + 8 : data_at + size]
+    head = box(b"ftyp", b"heic\0\0\0\0mif1heic")
+    properties = [
+        hvcc,
+        box(b"ispe", bytes(4), struct.pack(">II", *picture.size)),
+        box(b"irot", bytes([quarter_turns])),
+    ]
+
+    def meta(offset: int) -> bytes:
+        location = struct.pack(">BBHHHHII", 0x44, 0, 1, 1, 0, 1, offset, len(sample))
+        return box(
+            b"meta",
+            bytes(4),
+            box(b"hdlr", bytes(8), b"pict", bytes(13)),
+            box(b"pitm", bytes(4), b"\0\1"),
+            box(b"iloc", bytes(4), location),
+            box(b"iinf", bytes(4), b"\0\1", box(b"infe", b"\2\0\0\0\0\1\0\0hvc1\0")),
+            box(
+                b"iprp",
+                box(b"ipco", *properties),
+                box(b"ipma", bytes(4), struct.pack(">IHB", 1, 1, 3), bytes([0x81, 0x02, 0x83])),
+            ),
+        )
+
+    start = len(head) + len(meta(0)) + 8
+    path.write_bytes(head + meta(start) + box(b"mdat", sample))
+    return path
+
+
+@pytest.mark.parametrize("quarter_turns", range(4))
+def test_an_heic_of_one_piece_comes_upright(tmp_path: Path, quarter_turns: int) -> None:
+    upright = np.array(FACE, float)
+    lying = Image.fromarray(np.rot90(np.array(FACE), -quarter_turns).copy())
+    path = heic(tmp_path / "a.HEIC", lying, quarter_turns)
+    assert is_pictures(path)
+    film = read_picture(path).to_ndarray(format="rgb24").astype(float)
+    assert film.shape == upright.shape
+    assert np.abs(film - upright).mean() < 6
