@@ -30,6 +30,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from pipeline.media.info import Crop
+from pipeline.media.sidedata import without_named_profile
 
 #: One plane: ``(h, w)``, uint8 or uint16.
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
@@ -81,6 +82,7 @@ def to_planar(frame: av.VideoFrame) -> av.VideoFrame:
     wanted = planar_format(frame.format.name)
     if frame.format.name == wanted:
         return frame
+    frame = without_named_profile(frame)
     if frame.format.is_rgb or frame.format.has_palette:
         converted = frame.reformat(
             format=wanted,

@@ -41,7 +41,9 @@ Type._missing_ = classmethod(_missing)  # type: ignore[assignment]
 
 def side_data_kinds(frame: av.VideoFrame) -> set[str]:
     """The kinds a frame carries, as in A53_CC for AV_FRAME_DATA_A53_CC."""
-    return {item.type.name for item in _items(frame)}
+    kinds = {item.type.name for item in _items(frame)}
+    is_hidden = frame.format.name in _PNG_FORMATS and _profiles(frame, "select") is not None
+    return kinds | {Type.ICC_PROFILE.name} if is_hidden else kinds
 
 
 def side_data(frame: av.VideoFrame, kind: str) -> bytes | None:
@@ -56,13 +58,24 @@ def all_side_data(frame: av.VideoFrame, kind: str) -> list[bytes]:
 
 def _items(frame: av.VideoFrame) -> list[Any]:
     # The mapping's keys are the items themselves; an index gets at each.
-    seen = _without_profile(frame) if frame.format.name in _PNG_FORMATS else frame
-    container: Any = seen.side_data
+    container: Any = without_named_profile(frame).side_data
     return [container[i] for i in range(len(container))]
 
 
-def _without_profile(frame: av.VideoFrame) -> av.VideoFrame:
-    """Another hand on the same picture."""
+def without_named_profile(frame: av.VideoFrame) -> av.VideoFrame:
+    """Another hand on the same picture; the frame itself where no such profile can be.
+
+    What is made of a frame, in another format, has its side data too, so this comes before.
+    """
+    if frame.format.name not in _PNG_FORMATS:
+        return frame
+    without = _profiles(frame, "delete")
+    assert without is not None  # noqa: S101 -- deleting drops no frame
+    return without
+
+
+def _profiles(frame: av.VideoFrame, mode: str) -> av.VideoFrame | None:
+    """With ``delete`` the frame without its profile, with ``select`` none where it has none."""
     graph = Graph()
     buffer = graph.add_buffer(
         width=frame.width,
@@ -70,7 +83,10 @@ def _without_profile(frame: av.VideoFrame) -> av.VideoFrame:
         format=frame.format,
         time_base=frame.time_base or Fraction(1, av.time_base),
     )
-    deleting = graph.add("sidedata", f"mode=delete:type={Type.ICC_PROFILE.value}")
-    graph.link_nodes(buffer, deleting, graph.add("buffersink")).configure()
+    step = graph.add("sidedata", f"mode={mode}:type={Type.ICC_PROFILE.value}")
+    graph.link_nodes(buffer, step, graph.add("buffersink")).configure()
     graph.push(frame)
-    return cast(av.VideoFrame, graph.pull())
+    try:
+        return cast(av.VideoFrame, graph.pull())
+    except av.BlockingIOError:
+        return None

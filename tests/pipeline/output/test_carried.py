@@ -1,5 +1,8 @@
 """What a picture carries beside its samples: carried over by the encoder, or told of."""
 
+import gc
+import struct
+import zlib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +14,7 @@ from pipeline.dub import Order, dub_film
 from pipeline.geometry import Box
 from pipeline.media.declared import declared
 from pipeline.media.decoding import decode_source
-from pipeline.media.extras import ALPHA, CAPTIONS, Seen
+from pipeline.media.extras import ALPHA, CAPTIONS, LEFT_OUT, STEREOSCOPIC, Seen
 from pipeline.media.info import VideoInfo
 from pipeline.media.planes import filtered
 from pipeline.media.probe import probe, require_source
@@ -162,6 +165,59 @@ def test_alpha_that_goes_is_told(
     report = describe_picture(video, Seen(), Path("out.mp4"))
     assert [each["what"] for each in report["picture"]["left_out"]] == ["the alpha channel"]
     assert len(picture_notes(report)) == 1
+
+
+def test_stereoscopy_lives_on_in_matroska_alone(ffmpeg: str, tmp_path: Path) -> None:
+    tag = ("-metadata:s:v", "stereo_mode=left_right")
+    video = require_source(probe(film(ffmpeg, tmp_path / "two.mkv", *tag)))
+    assert video.carries == (STEREOSCOPIC,)
+    assert "the stereoscopic (3D) layout" in kept(video, "out.mkv")
+    assert left_out(video, "out.mp4") == ["the stereoscopic (3D) layout"]
+    packed = film(ffmpeg, tmp_path / "two.mp4", "-x264-params", "frame-packing=3")
+    assert left_out(require_source(probe(packed)), "out.mkv") == ["the stereoscopic (3D) layout"]
+
+
+def test_a_colour_profile_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "profiled.mov"
+    body = b"iCCP" + b"profile\0\0" + zlib.compress(bytes(128))
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    after_header = 8 + 25  # the signature, and the chunk IHDR
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
+        for plain in stream.encode(av.VideoFrame(64, 48, "rgb24")):
+            data = bytes(plain)
+            packet = av.Packet(data[:after_header] + chunk + data[after_header:])
+            packet.pts = packet.dts = 0
+            packet.time_base, packet.stream, packet.is_keyframe = plain.time_base, stream, True
+            container.mux_one(packet)
+    video = require_source(probe(path))
+    assert left_out(video, "out.mov") == ["the ICC profile"]
+    # PyAV would free what FFmpeg frees, if it saw the profile: the process would die.
+    encoded(decode_source(path), video, tmp_path / "out.nut")
+    gc.collect()
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_each_fact_that_goes_has_a_word_and_a_reason(
+    ffmpeg: str, tmp_path: Path, name: str
+) -> None:
+    video = require_source(probe(film(ffmpeg, tmp_path / "film.mp4")))
+    for told in (replace(video, carries=(name,)), video):
+        seen = Seen(frames=1, extras=() if told is not video else (name,))
+        (note,) = picture_notes(describe_picture(told, seen, Path("out.mp4")))
+        what, why = LEFT_OUT[name]
+        assert note == f"left out of the picture: {what}; {why}"
+
+
+def left_out(video: VideoInfo, output: str) -> list[str]:
+    report = describe_picture(video, Seen(), Path(output))
+    return [each["what"] for each in report["picture"]["left_out"]]
+
+
+def kept(video: VideoInfo, output: str) -> list[str]:
+    words: list[str] = describe_picture(video, Seen(), Path(output))["picture"]["kept"]
+    return words
 
 
 def test_a_plain_film_needs_no_word(ffmpeg: str, tmp_path: Path) -> None:
