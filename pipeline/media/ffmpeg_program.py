@@ -43,12 +43,12 @@ NEEDED: Mapping[str, frozenset[str]] = {
         " pcm_alaw pcm_mulaw pcm_u8 pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be"
         " pcm_f32le pcm_f32be ass mov_text subrip text webvtt"
     ),
-    "filter": _words("aformat anull aresample"),
+    "filter": _words("aformat anull aresample channelmap pan"),
     "encoder": _words("mov_text subrip pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le pcm_f64le"),
-    "muxer": _words("f32le matroska mov mp4"),
+    "muxer": _words("matroska mov mp4 nut"),
     "protocol": _words("file pipe"),
     "option": _words(
-        "ac acodec ar attach c content_light copyts disposition f fflags format_whitelist"
+        "acodec af attach c content_light copyts disposition f fflags format_whitelist"
         " hide_banner itsoffset loglevel map map_chapters map_metadata mastering_display metadata"
         " movflags movie_timescale protocol_whitelist r stdin strict t tag write_btrt y"
     ),
