@@ -10,7 +10,7 @@
     │       ├── TimelineError            a time range: out of order, beyond the film …
     │       └── FaceChoiceError          a chosen face is not where it was said to be
     ├── CheckpointError          weights missing, damaged, refused
-    ├── OutputError              the output cannot be written or cannot hold a stream
+    ├── OutputError              the output cannot be written
     ├── StorageFullError         no space left; free some and start again
     ├── MissingArtifactsError    a step's input is not in the store (in artifacts.py)
     ├── MemoryExhaustedError     device or host memory ran out; a smaller batch may pass
@@ -98,7 +98,7 @@ class CheckpointError(PipelineError):
 
 
 class OutputError(PipelineError):
-    """The output cannot be written there, or its container cannot hold a stream."""
+    """The output cannot be written there, or has no name of ours."""
 
     code = "output_unwritable"
     exit_status = 5

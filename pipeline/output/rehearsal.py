@@ -26,6 +26,9 @@ def rehearse(source: Path, plan: OutputPlan) -> OutputPlan:
     A track of which nothing lies in the first FILM_BYTES passes.
     """
     copied = {k.stream.index: k for k in plan.kept if k.codec == "copy" and not k.is_file}
+    # PCM has no header that could be wrong; and ffmpeg, unlike the muxer alone, gives channels
+    # without a layout one.
+    copied = {i: k for i, k in copied.items() if not (k.stream.codec or "").startswith("pcm_")}
     if not copied:
         return plan
     with open_media(source) as container:
@@ -61,9 +64,11 @@ def _is_taken(packets: Sequence[Any], container: Container) -> bool:
     try:
         with av.open(io.BytesIO(), "w", format=container, options=options) as muxer:
             stream: Any = muxer.add_stream_from_template(packets[0].stream, opaque=True)
-            for place, packet in enumerate(packets):
+            time = 0
+            for packet in packets:
                 # Not every format has times; laid out, each packet has.
-                packet.pts = packet.dts = place * max(packet.duration or 0, 1)
+                packet.pts = packet.dts = time
+                time += max(packet.duration or 0, 1)
                 packet.stream = stream
                 muxer.mux_one(packet)
     except (av.FFmpegError, ValueError):

@@ -111,7 +111,7 @@ def prepare(
 
     Raises:
         InputError: an input cannot be dubbed, and why.
-        OutputError: the container is unknown or cannot hold a stream of the source.
+        OutputError: the container is unknown.
         CheckpointError: the network's weights cannot be read.
         MissingArtifactsError: what is read of a held artifact is not in the store.
     """

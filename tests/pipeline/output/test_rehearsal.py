@@ -32,6 +32,16 @@ def test_a_track_that_the_muxer_refuses_is_left_out_alone(film: Path) -> None:
     assert left.is_missed
 
 
+@pytest.mark.parametrize("layout", ["mono", "16c"])
+def test_sound_of_cameras_is_taken(ffmpeg: str, tmp_path: Path, layout: str) -> None:
+    """In packets of unequal length, as MOV has them, and of channels that no layout is for."""
+    argv = ["-map", "0", "-map", "1", "-c:a", "pcm_s16le", "-af", f"pan={layout}|c0=c0"]
+    source = make_film(ffmpeg, tmp_path / "film.mov", *argv)
+    for ending in (".mp4", ".mov", ".mkv"):
+        plan = plan_output(probe(source), Path(f"o{ending}"))
+        assert rehearse(source, plan) == plan
+
+
 def test_the_end_finds_what_the_rehearsal_found(ffmpeg: str, film: Path, tmp_path: Path) -> None:
     facts = dub_film(ffmpeg, film, tmp_path / "out.mkv")
     assert [left["reason"] for left in facts["left_out"]] == ["the muxer refuses its beginning"]
@@ -43,7 +53,7 @@ def test_a_film_is_not_read_to_its_end_for_a_track_that_begins_late(
 ) -> None:
     text = tmp_path / "text.srt"
     text.write_text("1\n00:00:00,900 --> 00:00:01,000\nLate\n")
-    argv = ["-i", str(text), "-map", "0", "-map", "1", "-map", "2", "-c:a", "pcm_s16le"]
+    argv = ["-i", str(text), "-map", "0", "-map", "1", "-map", "2", "-c:a", "flac"]
     source = make_film(ffmpeg, tmp_path / "film.mkv", *argv)
     plan = plan_output(probe(source), Path("o.mkv"))
     monkeypatch.setattr("pipeline.output.rehearsal.FILM_BYTES", 10_000)
