@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-import av
 import pytest
 
 from pipeline.media.probe import probe
 from pipeline.output.containers import plan_output
 from pipeline.output.rehearsal import rehearse
-from pipeline.running.commands import run
-from tests.patience import LONG_SECONDS
 from tests.pipeline.output.tiny import dub_film, make_film
 
 
@@ -63,16 +60,3 @@ def test_a_film_is_not_read_to_its_end_for_a_track_that_begins_late(
     monkeypatch.setattr("pipeline.output.rehearsal._is_taken", lambda *_: False)
     left_out = rehearse(source, plan).left_out
     assert [left.stream.kind for left in left_out] == ["audio"]
-
-
-@pytest.mark.parametrize("container", ["mp4", "mov", "mkv"])
-def test_packets_of_several_lengths_are_taken(ffmpeg: str, tmp_path: Path, container: str) -> None:
-    source = tmp_path / "film.mov"
-    sound = ["-f", "lavfi", "-i", "sine=r=48000:d=1", "-af", "asetnsamples=n=1400:p=0"]
-    argv = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", *sound]
-    run([*argv, "-c:v", "libx264", "-c:a", "pcm_s16le", str(source)], timeout=LONG_SECONDS)
-    with av.open(str(source)) as film:
-        lengths = [packet.duration for packet in film.demux(audio=0)][:4]
-    assert lengths[1] < lengths[2], "or a counter of packets would do"
-    plan = plan_output(probe(source), Path(f"o.{container}"))
-    assert rehearse(source, plan).left_out == plan.left_out
