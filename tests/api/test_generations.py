@@ -370,7 +370,8 @@ def test_cancel_pause_resume_do_what_they_say(client):
     assert client.get(f"/v2/generate/{made}").status_code == 404
 
 
-def test_a_waiting_request_is_answered_when_the_job_ends(client):
+def test_a_waiting_request_is_answered_when_the_job_ends(client, monkeypatch):
+    monkeypatch.setattr("api.routes.generations.WAIT_SECONDS", LONG_SECONDS)
     made = order(client)["id"]
     answers: list[httpx.Response] = []
     waiting = threading.Thread(
@@ -384,7 +385,8 @@ def test_a_waiting_request_is_answered_when_the_job_ends(client):
     assert answers[0].json()["state"] == "canceled"
 
 
-def test_waiting_requests_keep_nobody_else_waiting(client, url):
+def test_waiting_requests_keep_nobody_else_waiting(client, url, monkeypatch):
+    monkeypatch.setattr("api.routes.generations.WAIT_SECONDS", LONG_SECONDS)
     made = order(client)["id"]
     with httpx.Client(base_url=url, headers=client.headers, timeout=LONG_SECONDS) as many:
         waiting = [
