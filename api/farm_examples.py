@@ -235,6 +235,7 @@ EXAMPLES: Final[dict[Any, Any]] = {
         detector="yunet",
         options={"sync_mode": "cut_off", "faces": "largest"},
         frames={"in": 132_480, "out": 132_480, "dubbed": 88_102, "passed_through": 44_378},
+        picture={"kept": ["the chroma location (left)"], "left_out": []},
         picture_seconds=5520.0,
         sound_seconds=5520.0,
         av_offset_ms=0.0,

@@ -246,6 +246,7 @@ class Report(TypedDict):
     timeline: NotRequired[list[dict[str, Any]]]
     face_choice: NotRequired[dict[str, Any]]
     frames: dict[str, int]
+    picture: NotRequired[dict[str, Any]]
     picture_seconds: float
     sound_seconds: float
     av_offset_ms: float
