@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 
 from pipeline.media.ffmpeg_program import ffmpeg_path
+from tests.patience import LONG_SECONDS
 
 RATE = 48_000
 BEEP_SECONDS = 0.08
@@ -27,7 +28,7 @@ def write_beeps(path: Path, times: Sequence[float], seconds: float, rate: int = 
 def make(out: Path, *arguments: object) -> Path:
     """Have ffmpeg make a file."""
     argv = [ffmpeg_path(), "-nostdin", "-y", "-v", "error", *map(str, arguments), str(out)]
-    subprocess.run(argv, check=True, timeout=120)  # noqa: TID251 -- a test's own media
+    subprocess.run(argv, check=True, timeout=LONG_SECONDS)  # noqa: TID251 -- a test's own media
     return out
 
 
@@ -52,7 +53,7 @@ def heard(path: Path, stream: int = 0, rate: int = RATE) -> list[float]:
     argv = [ffmpeg_path(), "-nostdin", "-v", "error", "-copyts", "-i", str(path)]
     argv += ["-map", f"0:a:{stream}", "-af", fill, "-ac", "1", "-ar", str(rate)]
     argv += ["-f", "f32le", "-"]
-    raw = subprocess.run(argv, check=True, timeout=120, capture_output=True).stdout  # noqa: TID251
+    raw = subprocess.run(argv, check=True, timeout=LONG_SECONDS, capture_output=True).stdout  # noqa: TID251
     return onsets(np.frombuffer(raw, "<f4"), rate)
 
 

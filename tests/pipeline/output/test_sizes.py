@@ -12,6 +12,7 @@ from pipeline.media.probe import probe
 from pipeline.media.segments import cut_segments, plan_segments
 from pipeline.output.sizes import least_cut_bytes, least_encoded_bytes
 from pipeline.running.commands import run
+from tests.patience import LONG_SECONDS
 
 SOUNDS = {
     "none": [],
@@ -29,7 +30,7 @@ def film(request: pytest.FixtureRequest, tmp_path: Path, ffmpeg: str) -> Path:
     sound = SOUNDS["none" if suffix == "mp4" else "stereo"]
     codec = {"h264": "libx264", "prores": "prores_ks"}.get(codec, codec)
     argv = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", picture, *sound, "-c:v", codec, str(path)]
-    run(argv, timeout=60)
+    run(argv, timeout=LONG_SECONDS)
     return path
 
 
@@ -53,7 +54,7 @@ def test_an_encoded_picture_takes_at_least_what_was_asked_for(
         encoded = tmp_path / f"{crf}.nut"
         quality = ["-c:v", "libx264", "-preset", "superfast", "-crf", str(crf)]
         argv = [ffmpeg, "-v", "error", "-i", str(film), "-an", *quality, "-pix_fmt", "yuv420p"]
-        run([*argv, str(encoded)], timeout=60)
+        run([*argv, str(encoded)], timeout=LONG_SECONDS)
         least = least_encoded_bytes(info, Fraction(2), crf)
         assert 0 <= least <= encoded.stat().st_size
 

@@ -12,6 +12,7 @@ import soundfile
 from pipeline.media.ffmpeg_program import ffmpeg_path
 from pipeline.media.probe import probe
 from pipeline.sound.dialogue import decode_waveform, encode_dialogue
+from tests.patience import LONG_SECONDS
 
 RATE = 48_000
 LEVEL = 0.1
@@ -33,7 +34,7 @@ def _sound(path: Path, layout: str | None, channels: int) -> Path:
     raw = _tones(channels).astype("<f4").tobytes()
     argv = [ffmpeg_path(), "-v", "error", "-y", "-f", "f32le", "-ar", str(RATE)]
     argv += ["-ch_layout", layout, "-i", "-", "-c:a", "pcm_s16le", str(path)]
-    subprocess.run(argv, input=raw, check=True, timeout=60)  # noqa: TID251
+    subprocess.run(argv, input=raw, check=True, timeout=LONG_SECONDS)  # noqa: TID251
     return path
 
 
@@ -43,7 +44,7 @@ def _encoded(source: Path, folder: Path) -> tuple[str, dict[str, set[int]]]:
     encode_dialogue(source, out, Fraction(1))
     layout = probe(out).audio[0].layout
     argv = [ffmpeg_path(), "-v", "error", "-i", str(out), "-f", "f32le", "-"]
-    raw = subprocess.run(argv, check=True, timeout=60, capture_output=True).stdout  # noqa: TID251
+    raw = subprocess.run(argv, check=True, timeout=LONG_SECONDS, capture_output=True).stdout  # noqa: TID251
     names = [channel.name for channel in av.AudioLayout(layout).channels]
     sound = np.frombuffer(raw, "<f4").reshape(-1, len(names))[:RATE]
     spectrum = np.abs(np.fft.rfft(sound, axis=0)) * 2 / len(sound) / LEVEL
