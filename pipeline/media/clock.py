@@ -48,7 +48,8 @@ _OVERLAP = Fraction(1, 10)
 #: AVFMT_TS_DISCONT: formats of which parts may be put together.
 _TS_DISCONT = 0x0200
 
-#: Formats whose times cannot jump: their writer counts from zero, or they have none.
+#: Formats whose times cannot jump: their writer counts from zero, or they have none. Where an edit
+#: list shows a part twice, decoding times go back, and that is no jump.
 _STEADY_FORMATS = ("mov", "avi", "mxf", "wav", "w64", "flac", "mp3", "aac", "aiff", "caf", "gif")
 
 #: Formats whose clock begins at zero. The others start wherever their writer was.
@@ -102,10 +103,13 @@ class ClockScan:
             for s in container.streams
         }
         self._place = 0
+        self._is_steady = container.format.name.startswith(_STEADY_FORMATS)
         #: Elsewhere a step ahead is time in which nothing was recorded.
         self._may_jump_ahead = bool(container.format.flags & _TS_DISCONT)
 
     def add(self, packet: "av.Packet[Any]") -> None:
+        if self._is_steady:
+            return
         stream = self._streams[packet.stream_index]
         number, self._place = stream.packets, self._place + 1
         stream.packets += 1
@@ -324,8 +328,8 @@ def sound_zero(info: MediaInfo, audio: AudioInfo) -> Fraction | None:
     picture, the earliest stream is the start, as in players. None: the first sample is.
     """
     if info.container.startswith(_FROM_ZERO):
-        earliest = min(
-            (s.start for s in (info.video, audio) if s and s.start is not None), default=0
-        )
-        return Fraction(0) if info.video is None else max(Fraction(0), Fraction(earliest))
+        if info.video is None:
+            return Fraction(0)
+        starts = [s.start for s in (info.video, audio) if s.start is not None]
+        return max(Fraction(0), min(starts, default=Fraction(0)))
     return None if info.video is None else info.start
