@@ -34,7 +34,7 @@ from pipeline.options import Clip
 from pipeline.running.growth import telling_growth
 from pipeline.running.processes import Advance
 from pipeline.sound.assembly import FILM, Piece, lay_out, write_assembled
-from pipeline.sound.decoding import SoundFile, choose_audio, open_sound
+from pipeline.sound.decoding import SoundFile, open_sound
 from pipeline.sound.dialogue import decode_waveform
 from pipeline.sound.speech import detect_speech
 
@@ -333,7 +333,7 @@ def prepare_assembled(
     if not store.holds(Read(key, SOUND_FILES)):
         for path in paths:
             require_dialogue(probe(path))
-        pieces = lay_out(clips, source.plan.duration, has_sound=bool(source.info.audio))
+        pieces = lay_out(clips, source.plan.duration, has_sound=source.info.sound is not None)
         files = sound_files(source, paths)
         with store.writing_folder(key) as folder, telling_growth(folder, advance):
             facts = {
@@ -368,9 +368,9 @@ def sound_files(source: Source, paths: Sequence[Path]) -> dict[int, SoundFile]:
         UnreadableMediaError, UnusableMediaError: as :func:`pipeline.sound.decoding.open_sound`.
     """
     files = {number: open_sound(path) for number, path in enumerate(paths)}
-    if source.info.audio:
+    if source.info.sound is not None:
         # The film's own sound is counted from its first frame, as the timeline is.
-        files[FILM] = SoundFile(source.info, choose_audio(source.info), source.plan.start)
+        files[FILM] = SoundFile(source.info, source.info.sound, source.plan.start)
     return files
 
 

@@ -210,3 +210,10 @@ class MediaInfo:
     chapters: tuple[Chapter, ...]
     metadata: dict[str, str] = field(hash=False)
     clock: Clock = Clock()
+
+    @property
+    def sound(self) -> AudioInfo | None:
+        """The sound a player would choose: of those that decode a default one, else the first."""
+        usable = [s for s in self.audio if s.codec is not None and s.sample_rate and s.channels]
+        chosen = [s for s in usable if s.is_default]
+        return next(iter(chosen or usable), None)

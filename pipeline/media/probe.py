@@ -140,15 +140,14 @@ def require_source(info: MediaInfo) -> VideoInfo:
 
 
 def require_dialogue(info: MediaInfo) -> AudioInfo:
-    """The sound of a file that is to be the dialogue: its default audio stream.
+    """The sound of a file that is to be the dialogue: see :attr:`MediaInfo.sound`.
 
     Raises:
         UnusableMediaError: it has none.
     """
-    usable = [s for s in info.audio if s.codec is not None and s.channels > 0]
-    if not usable:
-        raise UnusableMediaError(f"{one_line(info.path)}: holds no sound to dub with")
-    return next((s for s in usable if s.is_default), usable[0])
+    if info.sound is None:
+        raise UnusableMediaError(f"{one_line(info.path)}: holds no sound")
+    return info.sound
 
 
 def _require_decodable(path: Path, stream: VideoStream) -> None:

@@ -21,7 +21,7 @@ from pipeline.media.clock import is_chain, sound_zero, with_clock
 from pipeline.media.ffmpeg_program import ffmpeg_path
 from pipeline.media.info import AudioInfo, MediaInfo
 from pipeline.media.opening import FORMATS, one_line
-from pipeline.media.probe import probe
+from pipeline.media.probe import probe, require_dialogue
 from pipeline.media.straightening import straightened
 from pipeline.running.commands import PROTOCOLS, streaming
 from pipeline.sound.layouts import channel_count, heard_layout, naming_filter
@@ -83,19 +83,8 @@ def open_sound(path: Path) -> SoundFile:
         UnusableMediaError: it has no sound, or its clock jumps.
     """
     info = with_clock(probe(path))
-    audio = choose_audio(info)
+    audio = require_dialogue(info)
     return SoundFile(info, audio, sound_zero(info, audio))
-
-
-def choose_audio(info: MediaInfo) -> AudioInfo:
-    """The track a player would choose: the first marked default, else the first.
-
-    Raises UnusableMediaError where there is no sound.
-    """
-    usable = [s for s in info.audio if s.codec is not None and s.channels > 0]
-    if not usable:
-        raise UnusableMediaError(f"{one_line(info.path)}: holds no sound")
-    return next((audio for audio in usable if audio.is_default), usable[0])
 
 
 class Decoder:

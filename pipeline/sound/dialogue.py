@@ -18,27 +18,8 @@ import soxr
 from av.audio.stream import AudioStream
 
 from pipeline.output.publish import writing_errors
-from pipeline.sound.decoding import (
-    BLOCK_SAMPLES,
-    Decoder,
-    Samples,
-    SoundFile,
-    choose_audio,
-    open_sound,
-)
+from pipeline.sound.decoding import BLOCK_SAMPLES, Decoder, Samples, SoundFile, open_sound
 from pipeline.sound.layouts import aac_layout, channel_count
-
-__all__ = [
-    "AAC_RATES",
-    "Decoder",
-    "SoundFile",
-    "Waveform",
-    "choose_audio",
-    "decode_waveform",
-    "encode_dialogue",
-    "open_sound",
-    "write_waveform",
-]
 
 #: What mel and speech detection hear.
 WAVEFORM_RATE = 16_000

@@ -85,6 +85,18 @@ def test_a_film_whose_own_sound_starts_late_keeps_it_late_in_a_timeline(
     assert heard(tmp_path / "out.mkv", 0) == pytest.approx([1.3, 2.1], abs=0.002)
 
 
+def test_a_sound_that_nothing_decodes_is_silent_in_a_timeline(beeps: Path, tmp_path: Path):
+    source = film(tmp_path / "film.mp4", beeps, "-c:a", "aac", seconds=2)
+    whole = source.read_bytes()
+    source.write_bytes(whole.replace(b"mp4a", b"apac").replace(b"esds", b"dapa"))
+    dialogue = write_beeps(tmp_path / "dialogue.wav", [0.1], 0.3)
+    clip = Clip(Fraction(1), Fraction(13, 10))
+    report = dub(source, dialogue, tmp_path / "out.mkv", timeline=(clip,))
+    assert heard(tmp_path / "out.mkv", 0) == pytest.approx([1.1], abs=0.002)
+    (left,) = report["left_out"]
+    assert left["reason"] == "there is no decoder for its codec"
+
+
 def test_a_sound_whose_clock_jumps_alone_is_left_out_and_named(tmp_path: Path):
     sound = write_beeps(tmp_path / "long.wav", [0.5], 4.0)
     part = film(tmp_path / "part.ts", sound, seconds=4)

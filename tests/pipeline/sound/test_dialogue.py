@@ -11,14 +11,9 @@ import pytest
 import soundfile
 
 from pipeline.errors import OutputError, UnreadableMediaError, UnusableMediaError
-from pipeline.media.probe import probe
+from pipeline.media.probe import probe, require_dialogue
 from pipeline.running.commands import run
-from pipeline.sound.dialogue import (
-    choose_audio,
-    decode_waveform,
-    encode_dialogue,
-    write_waveform,
-)
+from pipeline.sound.dialogue import decode_waveform, encode_dialogue, write_waveform
 from tests.patience import LONG_SECONDS
 
 Samples = npt.NDArray[np.float32]
@@ -109,7 +104,7 @@ def test_one_sample_is_enough(tmp_path: Path) -> None:
 
 
 def test_the_default_track_is_heard(clips: Path, ffmpeg: str, tmp_path: Path) -> None:
-    assert choose_audio(probe(clips / "film.mkv")).language == "eng"
+    assert require_dialogue(probe(clips / "film.mkv")).language == "eng"
     out = tmp_path / "two.mkv"
     argv = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "sine=d=1", "-f", "lavfi"]
     argv += ["-i", "sine=d=2", "-map", "0", "-map", "1", "-disposition:a:0", "0"]
