@@ -121,7 +121,8 @@ def see(frame: av.VideoFrame, color: ColorTags, *, captions_dropped: bool) -> Se
     own = ColorTags(
         frame.color_range, frame.colorspace, frame.color_primaries, frame.color_trc
     ).meaning()
-    is_other = any(color.meaning().get(what, value) != value for what, value in own.items())
+    wanted = color.meaning()
+    is_other = any(wanted.get(what, value) != value for what, value in own.items())
     return Seen(
         frames=1,
         extras=tuple(sorted(extras_of(frame))),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import av
@@ -73,9 +73,9 @@ class Look:
     extras: frozenset[str]
 
 
-def first_look(container: InputContainer, stream: VideoStream) -> Look | None:
+def first_look(path: Path, container: InputContainer, stream: VideoStream) -> Look | None:
     """At the first frame that decodes; None where none does."""
-    return next(_decoded(container, stream, 1), None)
+    return next(_decoded(path, container, stream, 1), None)
 
 
 def look_around(path: Path, duration: Fraction | None) -> Iterator[Look]:
@@ -101,7 +101,7 @@ def look_around(path: Path, duration: Fraction | None) -> Iterator[Look]:
                     container.seek(int((start + at) * av.time_base))
                 except av.FFmpegError:
                     return
-                yield from _decoded(container, stream, FRAMES_A_PLACE)
+                yield from _decoded(path, container, stream, FRAMES_A_PLACE)
 
 
 def _at_keyframes(path: Path, stream: VideoStream, container: InputContainer) -> Iterator[Look]:
@@ -118,9 +118,11 @@ def _at_keyframes(path: Path, stream: VideoStream, container: InputContainer) ->
             stream.codec_context.flush_buffers()
 
 
-def _decoded(container: InputContainer, stream: VideoStream, most: int) -> Iterator[Look]:
-    packets = islice(container.demux(stream), PACKETS_A_PLACE)
-    yield from islice(_frames(packets, stream), most)
+def _decoded(
+    path: Path, container: InputContainer, stream: VideoStream, most: int
+) -> Iterator[Look]:
+    packets = islice(read_packets(path, container, [stream]), PACKETS_A_PLACE)
+    yield from islice(_frames(chain(packets, [flush_packet(stream)]), stream), most)
 
 
 def _frames(packets: "Iterable[av.Packet[VideoStream]]", stream: VideoStream) -> Iterator[Look]:

@@ -165,7 +165,7 @@ def _video_info(
     contained = ColorTags(
         context.color_range, context.colorspace, context.color_primaries, context.color_trc
     )
-    first = first_look(container, stream)
+    first = first_look(path, container, stream)
     if first is None:
         raise UnreadableMediaError(f"{one_line(path)}: its picture does not decode")
     looks = [first]

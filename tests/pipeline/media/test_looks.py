@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UnusableMediaError
+from pipeline.errors import UnreadableMediaError, UnusableMediaError
 from pipeline.media.info import ColorTags
 from pipeline.media.packets import scan_packets
 from pipeline.media.probe import probe, require_source
@@ -117,3 +117,15 @@ def test_a_plain_film_has_no_change(clips: Path) -> None:
         video = require_source(probe(clips / name, everywhere=True))
         assert (video.change, video.interlaced_at) == (None, None)
         assert video.frame_rate > Fraction(1)
+
+
+def test_a_place_that_cannot_be_read_is_told_as_such(ffmpeg: str, tmp_path: Path) -> None:
+    """In IVF a damaged length is one that no memory has room for."""
+    film = tmp_path / "film.ivf"
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration=4", "-c:v", "libvpx"]
+    run([ffmpeg, "-v", "error", *picture, "-g", "12", str(film)], timeout=LONG_SECONDS)
+    whole = film.read_bytes()
+    middle = len(whole) // 2
+    film.write_bytes(whole[:middle] + b"\xff" * (len(whole) - middle))
+    with pytest.raises(UnreadableMediaError, match="cannot be read on"):
+        probe(film, everywhere=True)
