@@ -17,6 +17,7 @@ refused       HEIC in tiles, JPEG XL, WebP that moves, BigTIFF, JPEG or camera r
 """
 
 import contextlib
+import mmap
 import re
 import struct
 from collections.abc import Iterator
@@ -144,7 +145,12 @@ def require_whole_picture(path: Path, kind: PictureKind) -> None:
         UnreadableMediaError: its end is missing.
     """
     check = {_JPEG: _ends_as_jpeg, _EXR: _holds_all_lines, _QOI: _ends_as_qoi, _SUN: _fills_raster}
-    if kind in check and not check[kind](path.read_bytes()):
+    if kind not in check:
+        return
+    # Mapped, not read: a stranger's file may be larger than the memory.
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        is_whole = check[kind](data)
+    if not is_whole:
         raise UnreadableMediaError(
             f"{one_line(path)}: is cut short, or is still being written; copy it again"
         )
@@ -225,7 +231,7 @@ def _pictures_in(path: Path, demuxer: str) -> int:
     return len(sizes) if len(set(sizes)) == 1 else min(len(sizes), 1)
 
 
-def _ends_as_jpeg(data: bytes) -> bool:
+def _ends_as_jpeg(data: bytes | mmap.mmap) -> bool:
     """Whether an end-of-image marker follows the first scan; thumbnails come before it."""
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
@@ -236,18 +242,18 @@ def _ends_as_jpeg(data: bytes) -> bool:
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         if marker == 0xDA:
             break
-    return b"\xff\xd9" in data[position:]
+    return data.find(b"\xff\xd9", position) >= 0
 
 
-def _ends_as_qoi(data: bytes) -> bool:
+def _ends_as_qoi(data: bytes | mmap.mmap) -> bool:
     return bytes(7) + b"\x01" in data[-64:]
 
 
-def _fills_raster(data: bytes) -> bool:
+def _fills_raster(data: bytes | mmap.mmap) -> bool:
     return len(data) >= 32 + int.from_bytes(data[16:20], "big")
 
 
-def _walk_exr_header(data: bytes) -> Iterator[tuple[str, bytes, int]]:
+def _walk_exr_header(data: bytes | mmap.mmap) -> Iterator[tuple[str, bytes, int]]:
     """Name, value and where the value ends of each attribute of the first header."""
     position = 8
     while position < len(data) and data[position]:
@@ -261,7 +267,7 @@ def _walk_exr_header(data: bytes) -> Iterator[tuple[str, bytes, int]]:
         position = end
 
 
-def _holds_all_lines(data: bytes) -> bool:
+def _holds_all_lines(data: bytes | mmap.mmap) -> bool:
     """Whether every block of lines that the table of offsets names lies in the file."""
     flags = int.from_bytes(data[4:8], "little")
     if flags & _EXR_TILED_OR_DEEP_OR_PARTS:
@@ -277,4 +283,4 @@ def _holds_all_lines(data: bytes) -> bool:
     except (KeyError, IndexError, OverflowError, struct.error):
         return False
     ends = (offset + 8 + size for offset, size in zip(offsets, sizes, strict=True))
-    return all(offsets) and max(ends) <= len(data)
+    return all(offsets) and max(ends, default=0) <= len(data)

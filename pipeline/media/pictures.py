@@ -24,12 +24,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 import av
 import cv2
 import numpy as np
-from av.filter import Graph
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from natsort import natsorted
@@ -39,7 +37,7 @@ from pipeline.media.extras import ALPHA, has_alpha
 from pipeline.media.opening import one_line, open_media, picture_stream
 from pipeline.media.picture_kinds import moves, picture_kind, require_whole_picture
 from pipeline.media.picture_light import HDR_TRANSFERS, in_film_light
-from pipeline.media.planes import bit_depth, planar_format, to_planar
+from pipeline.media.planes import bit_depth, filtered, planar_format, to_planar
 from pipeline.media.probe import MAX_LONG_SIDE, MAX_SHORT_SIDE, MIN_SIDE
 from pipeline.media.sidedata import side_data
 
@@ -224,8 +222,9 @@ def _read(path: Path) -> _Picture:
     carries = frozenset({ALPHA} if has_alpha(frame.format) else ())
     # Viewers heed it in what films are made of, and pass over the densities of all else.
     is_of_film = kind.name in ("OpenEXR", "DPX")
-    turned = _filtered(plain, _turning_upright(frame))
-    return _Picture(turned, carries, aspect if is_of_film else Fraction(1))
+    for name, arguments in _turning_upright(frame):
+        plain = filtered(plain, name, arguments)
+    return _Picture(plain, carries, aspect if is_of_film else Fraction(1))
 
 
 def write_picture(frame: av.VideoFrame, path: Path, rotation: int = 0) -> None:
@@ -261,22 +260,6 @@ def _turning_upright(frame: av.VideoFrame) -> tuple[tuple[str, str], ...]:
         return ()
     a, b, _, c, d = struct.unpack("=5i", raw[:20])
     return _UPRIGHT.get((round(a / _ONE), round(b / _ONE), round(c / _ONE), round(d / _ONE)), ())
-
-
-def _filtered(frame: av.VideoFrame, filters: tuple[tuple[str, str], ...]) -> av.VideoFrame:
-    if not filters:
-        return frame
-    graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width,
-        height=frame.height,
-        format=frame.format,
-        time_base=frame.time_base or Fraction(1, 25),
-    )
-    nodes = [source, *(graph.add(name, args) for name, args in filters), graph.add("buffersink")]
-    graph.link_nodes(*nodes).configure()
-    graph.push(frame)
-    return cast(av.VideoFrame, graph.pull())
 
 
 def _is_yuv(frame: av.VideoFrame) -> bool:

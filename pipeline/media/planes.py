@@ -19,6 +19,7 @@ RGB, palette (alpha dropped)      yuv444p at its depth (10 or 12 above 8), BT.70
 ================================  ==================================================  =========
 """
 
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -141,7 +142,10 @@ def filtered(frame: av.VideoFrame, name: str, arguments: str = "") -> av.VideoFr
     """The frame as one of FFmpeg's filters gives it, its time base and properties kept."""
     graph = Graph()
     source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+        width=frame.width,
+        height=frame.height,
+        format=frame.format,
+        time_base=frame.time_base or Fraction(1, av.time_base),  # a still may have none
     )
     step = graph.add(name, arguments)
     source.link_to(step)
