@@ -17,16 +17,13 @@ from lipfarm.farm_client import (
     JobNotCompletedError,
     farm_options,
 )
-from pipeline.output.publish import check_output
+from pipeline.output.publish import LONGEST_NAME, check_output
 
 _BLOCK_BYTES = 1 << 20
 
 #: Broken downloads go on where they stopped; after so many without a byte we give up.
 _TRIES_WITHOUT_PROGRESS = 5
 _PAUSE_SECONDS = 1.0
-
-#: Bytes of a file's name, on all the usual file systems.
-_LONGEST_NAME = 255
 
 _TIMEOUT = httpx.Timeout(10.0, read=60.0)
 
@@ -66,7 +63,7 @@ def download_output(client: FarmClient, generation: dict[str, Any], output: Path
     digest, size = generation["outputSha256"], int(generation["outputSizeBytes"])
     # Another output of the same job has another digest, and so another unfinished file.
     part = output.with_name(f".{output.name}.{digest[:12]}.part")
-    if len(os.fsencode(part.name)) > _LONGEST_NAME:
+    if len(os.fsencode(part.name)) > LONGEST_NAME:
         part = output.with_name(f".{digest}.part")
     _complete(client, generation, part, size)
     if _sha256_of(part) != digest:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from pipeline.artifacts import Store
 from pipeline.detect import detect_missing
@@ -19,7 +18,7 @@ from pipeline.media.info import MediaInfo
 from pipeline.media.opening import one_line
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.output.containers import container_of
-from pipeline.output.publish import are_one, check_output
+from pipeline.output.publish import LONGEST_NAME, are_one, check_output
 from pipeline.output.sizes import least_cut_bytes, least_encoded_bytes
 from pipeline.report import Report, describe_cost, picture_notes, write_report
 from pipeline.running.processes import Advance, for_each_segment
@@ -32,9 +31,6 @@ from pipeline.steps.preparing import Inputs, check_inputs, prepare
 from pipeline.steps.rendering import is_rendered, load_network, render
 from pipeline.steps.stitching import stitch
 from pipeline.steps.tracking import track
-
-#: Bytes of a file's name, on all the usual file systems.
-_LONGEST_NAME: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +230,7 @@ def _work_folder(order: Order) -> Iterator[Store]:
 def _work_name(output_name: str) -> str:
     """Of the folder beside the output; short where the output's name leaves it no room."""
     name = f".{output_name}.lipfarm"
-    if len(os.fsencode(name)) <= _LONGEST_NAME:
+    if len(os.fsencode(name)) <= LONGEST_NAME:
         return name
     return f".{hashlib.sha256(os.fsencode(output_name)).hexdigest()[:12]}.lipfarm"
 

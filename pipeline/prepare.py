@@ -327,7 +327,11 @@ def prepare_assembled(
         UnreadableMediaError, UnusableMediaError: a file has no sound, and why.
         TimelineError: a clip does not fit the film, or names a dialogue that is not there.
     """
-    check_clips(source, clips, len(paths))
+    if source.manifest.is_pictures:
+        raise TimelineError(
+            "a timeline needs a film; pictures have no times of their own", field="timeline"
+        )
+    check_clips(source.plan, clips, len(paths))
     digests = digests or [sha256_of(path) for path in paths]
     key = assembled_key(source.digest, digests, clips)
     if not store.holds(Read(key, SOUND_FILES)):
@@ -348,17 +352,17 @@ def prepare_assembled(
     return Dialogue.load(store.path(key))
 
 
-def check_clips(source: Source, clips: Sequence[Clip], dialogues: int) -> None:
+def check_clips(plan: SourcePlan, clips: Sequence[Clip], dialogues: int) -> None:
     """Raises TimelineError where a clip does not fit the film or the dialogues."""
-    if source.manifest.is_pictures:
-        raise TimelineError("a timeline needs a film; pictures have no times of their own")
-    length = source.plan.duration
     for clip in clips:
         # Times that people copy from a player are rounded; half a frame is none.
-        if clip.end > length + 1 / source.plan.frame_rate:
-            raise TimelineError(f"{clip} ends after the film, which lasts {float(length):.3f} s")
+        if clip.end > plan.duration + 1 / plan.frame_rate:
+            length = float(plan.duration)
+            raise TimelineError(
+                f"{clip} ends after the film, which lasts {length:.3f} s", field="timeline"
+            )
         if clip.dialogue >= dialogues:
-            raise TimelineError(f"{clip}: there is no dialogue {clip.dialogue}")
+            raise TimelineError(f"{clip}: there is no dialogue {clip.dialogue}", field="timeline")
 
 
 def sound_files(source: Source, paths: Sequence[Path]) -> dict[int, SoundFile]:

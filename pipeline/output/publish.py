@@ -14,6 +14,9 @@ from pipeline.errors import OutputError, StorageFullError, one_line
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
+#: Bytes of a file's name, on all the usual file systems.
+LONGEST_NAME = 255
+
 #: The names, as a pattern, of files on their way to becoming outputs, in the folder of these.
 UNFINISHED = ".lipfarm-*"
 

@@ -26,6 +26,7 @@ from pipeline.prepare import (
     Dialogue,
     Source,
     assembled_key,
+    check_clips,
     prepare_assembled,
     prepare_dialogue,
     prepare_source,
@@ -229,7 +230,7 @@ def _prepare_source(
 
     def check(info: MediaInfo, plan: SourcePlan) -> None:
         _check_box(options.box, require_source(info))
-        _check_plan(plan, options)
+        _check_plan(plan, options, 1 + len(inputs.more_dialogues))
 
     if digest is not None:
         key = source_key(digest, options.fps, options.segment_seconds)
@@ -283,15 +284,14 @@ def _left_out(inputs: Inputs, source: Source, dialogue: Dialogue) -> tuple[str, 
     return (*tracks, *picture_notes(picture))
 
 
-def _check_plan(plan: SourcePlan, options: DubOptions) -> None:
+def _check_plan(plan: SourcePlan, options: DubOptions, dialogues: int) -> None:
     """Raises TimelineError or FaceChoiceError where something is said of what the film has not."""
-    length = f"the film, which lasts {float(plan.duration):.3f} s"
     for each in options.keep_original:
         if each.start >= plan.duration:
-            raise TimelineError(f"{each} starts after {length}", field="keep_original")
-    for each in options.timeline:
-        # Times that people copy from a player are rounded; half a frame is none.
-        if each.end > plan.duration + 1 / plan.frame_rate:
-            raise TimelineError(f"{each} ends after {length}", field="timeline")
+            length = float(plan.duration)
+            raise TimelineError(
+                f"{each} starts after the film, which lasts {length:.3f} s", field="keep_original"
+            )
+    check_clips(plan, options.timeline, dialogues)
     if not plan.is_whole:  # or its frames are counted only as they are decoded
         Chosen(options.chosen).check(len(plan))
