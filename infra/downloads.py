@@ -249,7 +249,7 @@ class _Download:
         if response.is_success and not decoder.is_plain:
             # Its ranges and its length are of what it was encoded to.
             if response.status_code == httpx.codes.PARTIAL_CONTENT:
-                self.part.unlink()
+                self.part.unlink(missing_ok=True)
                 raise _ConnectionCutError("sends a part of what it encoded")
             return 0
         if response.status_code == httpx.codes.PARTIAL_CONTENT:

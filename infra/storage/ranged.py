@@ -139,6 +139,8 @@ class RangedFile(io.RawIOBase):
         self.content_type = answer.headers.get("content-type", "")
         decoder = Decoder(answer.headers.get("content-encoding", "") if answer.is_success else "")
         if answer.status_code == httpx.codes.PARTIAL_CONTENT:
+            if not self._asks_for_ranges:
+                raise FetchError(f"{shown(self._url)}: sends a part where all was asked for")
             if not decoder.is_plain:
                 self._asks_for_ranges = False
                 self._fetch(0)

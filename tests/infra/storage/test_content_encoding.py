@@ -180,6 +180,17 @@ def test_an_encoded_file_is_read_where_it_is_looked_at(mirror: Mirror, encoding:
         assert file.read(100) == BODY[:100]
 
 
+def test_a_server_that_sends_nothing_but_encoded_parts_is_refused(mirror: Mirror) -> None:
+    def answer(handler: MirrorHandler) -> None:
+        span = {"Content_Encoding": "gzip", "Content_Range": "bytes 0-9/1000"}
+        handler.head(206, 10, **span)
+        handler.wfile.write(bytes(10))
+
+    url = mirror.serve("film.mp4", answer)
+    with pytest.raises(FetchError, match="a part where all was asked for"):
+        RangedFile(url, private_addresses=True, max_bytes=1 << 20, seconds=60)
+
+
 def test_a_bomb_that_is_looked_at_ends_where_the_budget_does(mirror: Mirror) -> None:
     url = mirror.serve("film.mp4", encoded(ENCODINGS["brotli"], b"\0" * (96 << 20)))
     with RangedFile(url, private_addresses=True, max_bytes=1 << 20, seconds=60) as file:
