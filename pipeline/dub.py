@@ -82,11 +82,12 @@ def dub_film(order: Order, progress: Progress) -> Report:
     )
     with _work_folder(order) as store, ResourceMeter(store.root) as meter:
         stages = _Stages(meter, progress)
-        _check_room(order, *check_inputs(inputs), store)
+        film, dialogues = check_inputs(inputs)
+        _check_room(order, film, dialogues, store)
         with meter.stage("load"):
             network = load_network(order.network)
         with stages("prepare"):
-            prepared, _ = prepare(inputs, store, Silent().advance)
+            prepared, _ = prepare(inputs, store, Silent().advance, film=film)
         for sentence in prepared.left_out:
             progress.note(sentence)
         with stages("detect", prepared.frames):

@@ -213,6 +213,7 @@ def prepare_source(
     advance: Advance,
     *,
     digest: str | None = None,
+    info: MediaInfo | None = None,
     check: Callable[[MediaInfo, SourcePlan], object] = lambda info, _: info,
 ) -> Source:
     """Probe a source, plan its segments and cut it into their objects.
@@ -224,6 +225,7 @@ def prepare_source(
         store: where artifacts go.
         advance: called with 0 as long as it goes on.
         digest: sha256 of the input's bytes where it is known.
+        info: of a film, as probed everywhere, where that was done already.
         check: may refuse the source before it is cut.
 
     Raises:
@@ -236,7 +238,7 @@ def prepare_source(
         check(source.info, source.plan)
         return source
     with store.writing_folder(key) as folder, telling_growth(folder, advance):
-        info = _read_film(path, fps, folder)
+        info = info or _read_film(path, fps, folder)
         plan = scan_packets(info.path, info)
         info = on_clock(info, plan.clock)
         check(info, plan)

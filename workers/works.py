@@ -36,7 +36,7 @@ def _prepare(given: dict[str, Any], advance: Advance) -> Any:
     film, _ = check_inputs(inputs, held)
     if film is not None:
         require_room(store.root, least_cut_bytes(film))
-    prepared, steps = prepare(inputs, store, advance, held)
+    prepared, steps = prepare(inputs, store, advance, held, film)
     return prepared, steps
 
 

@@ -95,7 +95,11 @@ def input_keys(
 
 
 def prepare(
-    inputs: Inputs, store: Store, advance: Advance, held: Collection[str] = ()
+    inputs: Inputs,
+    store: Store,
+    advance: Advance,
+    held: Collection[str] = (),
+    film: MediaInfo | None = None,
 ) -> tuple[Prepared, tuple[DetectStep, ...]]:
     """Look at both inputs, cut the source into segment objects, hear the dialogue.
 
@@ -106,6 +110,7 @@ def prepare(
         advance: called with 0 as long as it goes on; frames are not counted yet.
         held: keys of whole artifacts that are kept elsewhere and are not to be made again; what is
             read of them must be in the store (see :func:`input_keys`).
+        film: what :func:`check_inputs` found, if it was asked.
 
     Returns:
         The job as prepared, and its detect steps.
@@ -119,7 +124,7 @@ def prepare(
     options = inputs.options
     container_of(Path(inputs.output_name))
     network = describe_choice(inputs.network)
-    source = _prepare_source(inputs, store, advance, held)
+    source = _prepare_source(inputs, store, advance, held, film)
     dialogue = _prepare_dialogue(inputs, source, store, advance, held)
     boxes = None if inputs.face_boxes is None else prepare_boxes(inputs.face_boxes, store)
     detector = inputs.detector if options.box is None else None
@@ -196,7 +201,7 @@ def check_inputs(
 
 def _look_at(source: Path, options: DubOptions) -> MediaInfo | None:
     if not is_pictures(source):
-        info = probe(source)
+        info = probe(source, everywhere=True)
         _check_box(options.box, require_source(info))
         return info
     if options.timeline:
@@ -224,7 +229,7 @@ def _check_box(box: Box | None, video: VideoInfo) -> None:
 
 
 def _prepare_source(
-    inputs: Inputs, store: Store, advance: Advance, held: Collection[str]
+    inputs: Inputs, store: Store, advance: Advance, held: Collection[str], film: MediaInfo | None
 ) -> Source:
     options, digest = inputs.options, inputs.source_sha256
 
@@ -246,6 +251,7 @@ def _prepare_source(
         store,
         advance,
         digest=digest,
+        info=film,
         check=check,
     )
 
