@@ -18,6 +18,7 @@ from pipeline.geometry import Box
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.running.commands import run
 from pipeline.running.progress import Silent
+from tests.patience import LONG_SECONDS
 
 Samples = npt.NDArray[np.float32]
 
@@ -88,7 +89,7 @@ def film(folder: Path, ffmpeg: str, codec: str, name: str, *options: str) -> Pat
     argv = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s=96x96:r=25:d={LENGTH}"]
     argv += [*options, "-i", str(folder / "track.wav"), "-map", "0:v", "-map", "1:a"]
     argv += ["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", codec]
-    run([*argv, str(folder / name)], timeout=600)
+    run([*argv, str(folder / name)], timeout=LONG_SECONDS)
     return folder / name
 
 

@@ -19,6 +19,9 @@ LEVEL = 0.1
 #: Low enough for the subwoofer, a bin of the spectrum each.
 PITCHES = [40 + 12 * number for number in range(24)]
 
+#: Where the channels of 7.1 are, in its order.
+ALL_EIGHT = {name: {n} for n, name in enumerate(("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"))}
+
 
 def _tones(channels: int) -> np.ndarray:
     time = np.arange(RATE) / RATE
@@ -79,16 +82,7 @@ def _encoded(source: Path, folder: Path) -> tuple[str, dict[str, set[int]]]:
         (
             "7.1",
             "7.1",
-            {
-                "FL": {0},
-                "FR": {1},
-                "FC": {2},
-                "LFE": {3},
-                "BL": {4},
-                "BR": {5},
-                "SL": {6},
-                "SR": {7},
-            },
+            ALL_EIGHT,
         ),
         # Mixed down: what AAC has no place for goes to both of its neighbours.
         ("4.1", "5.1", {"FL": {0}, "FR": {1}, "FC": {2}, "LFE": {3}, "BL": {4}, "BR": {4}}),
@@ -119,16 +113,7 @@ def test_channels_of_a_named_layout_end_where_they_belong(
         (
             8,
             "7.1",
-            {
-                "FL": {0},
-                "FR": {1},
-                "FC": {2},
-                "LFE": {3},
-                "BL": {4},
-                "BR": {5},
-                "SL": {6},
-                "SR": {7},
-            },
+            ALL_EIGHT,
         ),
     ],
 )
