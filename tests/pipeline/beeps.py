@@ -1,6 +1,5 @@
 """Films and sounds with beeps at known times, and where they are heard."""
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import soundfile
 
 from pipeline.media.ffmpeg_program import ffmpeg_path
+from pipeline.running.commands import run
 from tests.patience import LONG_SECONDS
 
 RATE = 48_000
@@ -28,7 +28,7 @@ def write_beeps(path: Path, times: Sequence[float], seconds: float, rate: int = 
 def make(out: Path, *arguments: object) -> Path:
     """Have ffmpeg make a file."""
     argv = [ffmpeg_path(), "-nostdin", "-y", "-v", "error", *map(str, arguments), str(out)]
-    subprocess.run(argv, check=True, timeout=LONG_SECONDS)  # noqa: TID251 -- a test's own media
+    run(argv, timeout=LONG_SECONDS)
     return out
 
 
@@ -53,8 +53,7 @@ def heard(path: Path, stream: int = 0, rate: int = RATE) -> list[float]:
     argv = [ffmpeg_path(), "-nostdin", "-v", "error", "-copyts", "-i", str(path)]
     argv += ["-map", f"0:a:{stream}", "-af", fill, "-ac", "1", "-ar", str(rate)]
     argv += ["-f", "f32le", "-"]
-    raw = subprocess.run(argv, check=True, timeout=LONG_SECONDS, capture_output=True).stdout  # noqa: TID251
-    return onsets(np.frombuffer(raw, "<f4"), rate)
+    return onsets(np.frombuffer(run(argv, timeout=LONG_SECONDS), "<f4"), rate)
 
 
 def onsets(sound: np.ndarray, rate: int) -> list[float]:

@@ -57,6 +57,7 @@ def test_an_encoded_picture_takes_at_least_what_was_asked_for(
         run([*argv, str(encoded)], timeout=LONG_SECONDS)
         least = least_encoded_bytes(info, Fraction(2), crf)
         assert 0 <= least <= encoded.stat().st_size
+        assert bool(least) == bool(least_cut_bytes(info)), "it asks for nothing, or out of nothing"
 
 
 def test_what_is_not_certain_counts_as_nothing(film: Path) -> None:

@@ -11,6 +11,7 @@ import soundfile
 
 from pipeline.media.ffmpeg_program import ffmpeg_path
 from pipeline.media.probe import probe
+from pipeline.running.commands import run
 from pipeline.sound.dialogue import decode_waveform, encode_dialogue
 from tests.patience import LONG_SECONDS
 
@@ -47,7 +48,7 @@ def _encoded(source: Path, folder: Path) -> tuple[str, dict[str, set[int]]]:
     encode_dialogue(source, out, Fraction(1))
     layout = probe(out).audio[0].layout
     argv = [ffmpeg_path(), "-v", "error", "-i", str(out), "-f", "f32le", "-"]
-    raw = subprocess.run(argv, check=True, timeout=LONG_SECONDS, capture_output=True).stdout  # noqa: TID251
+    raw = run(argv, timeout=LONG_SECONDS)
     names = [channel.name for channel in av.AudioLayout(layout).channels]
     sound = np.frombuffer(raw, "<f4").reshape(-1, len(names))[:RATE]
     spectrum = np.abs(np.fft.rfft(sound, axis=0)) * 2 / len(sound) / LEVEL
