@@ -199,4 +199,4 @@ def check_webhook(settings: Settings, field: str, url: str | None) -> None:
         RefusedError: it is not https, and the farm speaks to no others.
     """
     if url is not None and not url.startswith("https://") and not settings.webhook_http:
-        raise RefusedError("request_invalid", f"{field}: it is https://…")
+        raise RefusedError("request_invalid", f"{field}: it must begin with https://")
