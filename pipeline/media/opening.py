@@ -8,6 +8,7 @@ renamed ``.mp4`` is refused before it is read.
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -221,13 +222,23 @@ def known_demuxer(
 def _why_unopened(path: Path, error: Exception) -> str:
     if isinstance(error, av.InvalidDataError):
         with contextlib.suppress(OSError), path.open("rb") as file:
-            if file.read(8)[4:] == b"ftyp":
+            head = file.read(_HEAD_BYTES)
+            if head[4:8] == b"ftyp":
                 return "its index is missing: the MP4 was cut short, or is still being written"
+            if _WEB_PAGE.match(head):
+                return "is a web page, not media: download the file that the page shows"
     for kind, why in _WHY_UNOPENED.items():
         if isinstance(error, kind):
             return why
     return f"cannot be opened: {getattr(error, 'strerror', None) or error}"
 
+
+#: How much of a file is looked at to tell what it is instead of media.
+_HEAD_BYTES = 1024
+_WEB_PAGE = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*|<\?xml.*?\?>\s*)*<(!doctype\s+html|html|head|body|script)\b",
+    re.DOTALL | re.IGNORECASE,
+)
 
 _WHY_UNOPENED: dict[type[Exception], str] = {
     PermissionError: "cannot be read: permission denied",

@@ -185,7 +185,7 @@ def images_to_source(path: Path, fps: Fraction, out_path: Path) -> tuple[str, ..
     look, carries = _look_of(first.frame), first.carries
     options = {"video_track_timescale": str(fps.numerator)}
     with av.open(str(out_path), "w", format="mov", container_options=options) as container:
-        stream = container.add_stream("libx264", rate=fps, options=dict(_LOSSLESS))
+        stream = container.add_stream("libx264", rate=fps, options=_LOSSLESS | _siting(look))
         _describe(stream, look, fps)
         stream.codec_context.sample_aspect_ratio = first.pixel_aspect
         for number, picture in enumerate(pictures):
@@ -313,6 +313,12 @@ def _require_alike(path: Path, look: _Look, first: _Look) -> None:
         raise UnusableMediaError(
             f"{one_line(path)}: has another transfer (PQ, HLG or neither) than the first picture"
         )
+
+
+def _siting(look: _Look) -> dict[str, str]:
+    """JPEG has its chroma samples in the middle of four pixels, H.264 at the left of two."""
+    is_jpeg = look.pix_fmt.startswith("yuv420p") and look.color_range == ColorRange.JPEG
+    return {"chroma_sample_location": "center"} if is_jpeg else {}
 
 
 def _describe(stream: VideoStream, look: _Look, fps: Fraction) -> None:

@@ -8,6 +8,7 @@ Codecs have the names of FFmpeg's descriptors. The tables are what players and l
 not all that libavformat can be made to write: Vorbis in MP4, for one, plays nearly nowhere.
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,12 @@ COVER_FILES = {
     "gif": ("gif", "image/gif"),
     "tiff": ("tiff", "image/tiff"),
 }
+
+#: Layouts that players take PCM for by its number of channels; sides count as backs.
+_GUESSED_LAYOUTS = frozenset(
+    ("stereo", "2.1", "4.0", "5.0", "5.0(side)", "5.1", "5.1(side)", "6.1", "7.1")
+)
+_MOST_FLAC_CHANNELS = 8
 
 #: Codecs that go in as they are, by the kind of stream; a cover is a picture attached to the file.
 HELD: dict[Container, dict[str, frozenset[str]]] = {
@@ -238,15 +245,35 @@ def _choose_codec(stream: StreamInfo, container: Container) -> str | None:
     if stream.kind == "attachment":
         return "copy" if container == "matroska" else None
     kind = "cover" if _is_cover(stream) else stream.kind
-    if isinstance(stream, AudioInfo) and not (stream.sample_rate and stream.channels):
-        return None
+    if isinstance(stream, AudioInfo):
+        return _choose_sound_codec(stream, container)
     if stream.codec in HELD[container].get(kind, ()):
         return "copy"
-    if isinstance(stream, AudioInfo):
-        return _lossless_codec(stream, container)
     if stream.kind == "subtitle" and stream.codec in _TEXT:
         return _TEXT_CODEC[container]
     return None
+
+
+def _choose_sound_codec(audio: AudioInfo, container: Container) -> str | None:
+    if not (audio.sample_rate and audio.channels):
+        return None
+    if _loses_layout(audio, container):
+        is_whole = audio.sample_format.startswith(("u8", "s16", "s32"))
+        # Of channels in an order of their own ffmpeg changes the names, not the order.
+        is_usual = "(" not in audio.layout.removesuffix("(back)").removesuffix("(side)")
+        fits = audio.channels <= _MOST_FLAC_CHANNELS and is_whole and is_usual
+        return "flac" if fits else None
+    if audio.codec in HELD[container]["audio"]:
+        return "copy"
+    return _lossless_codec(audio, container)
+
+
+def _loses_layout(audio: AudioInfo, container: Container) -> bool:
+    """Whether it would be PCM in MKV, which has no layout, and players would misplace channels."""
+    if container != "matroska" or not (audio.codec or "").startswith("pcm_"):
+        return False
+    is_named = re.fullmatch(r"\d+ channels", audio.layout) is None
+    return audio.channels > 1 and is_named and audio.layout not in _GUESSED_LAYOUTS
 
 
 def _lossless_codec(audio: AudioInfo, container: Container) -> str | None:
@@ -275,6 +302,8 @@ def _leave_out(stream: StreamInfo, container: Container, info: MediaInfo) -> Lef
     if isinstance(stream, AudioInfo) and not (stream.sample_rate and stream.channels):
         return LeftOut(stream, "its rate and channels are unknown")
     what = stream.codec or "attachments"
+    if isinstance(stream, AudioInfo) and _loses_layout(stream, container):
+        what = f"the channel layout of {what}"
     if _is_cover(stream):
         what = f"{what} as a cover"
     return LeftOut(stream, f"{_NAMES[container]} cannot hold {what}", _way_out(stream))

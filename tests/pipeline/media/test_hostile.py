@@ -312,3 +312,20 @@ def test_a_movie_whose_samples_lie_elsewhere_is_told_in_one_line(bait: Bait, mov
     path = bait.folder / "film.mov"
     path.write_bytes(_refer(movie, REFERENCES["alias"](bait)))
     assert_untouched(bait, look(path))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<!DOCTYPE html>\n<html><head><title>Film</title>",
+        b"\xef\xbb\xbf\r\n <html lang='en'>",
+        b"<!-- saved from a page -->\n<HTML>",
+        b"<?xml version='1.0'?>\n<!DOCTYPE html PUBLIC '-//W3C//DTD XHTML 1.0 Strict//EN'>",
+    ],
+)
+@pytest.mark.parametrize("name", ["film.html", "film.mp4", "film"])
+def test_a_web_page_is_told_as_one(page: bytes, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(page + b"<p>The film is ready for download.</p>" * 100)
+    with pytest.raises(InputError, match="is a web page, not media: download the file"):
+        probe(path)

@@ -67,6 +67,18 @@ def test_jpeg_samples_are_kept_to_the_bit(tmp_path: Path) -> None:
     assert got[0] == expected
 
 
+@pytest.mark.parametrize(("ending", "location"), [("jpg", 2), ("png", 1)])
+def test_chroma_samples_lie_where_the_picture_has_them(
+    ending: str, location: int, tmp_path: Path
+) -> None:
+    """JPEG: in the middle of four pixels; what becomes YUV here: at the left of two."""
+    cv2.imwrite(str(tmp_path / f"a.{ending}"), picture())
+    images_to_source(tmp_path / f"a.{ending}", Fraction(25), tmp_path / "out.mov")
+    video = probe(tmp_path / "out.mov").video
+    assert video is not None
+    assert video.chroma_location == location
+
+
 def test_frames_are_taken_in_a_persons_order_at_the_exact_rate(tmp_path: Path) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()

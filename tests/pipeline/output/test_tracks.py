@@ -203,3 +203,45 @@ def samples(path: Path, index: int) -> np.ndarray:
         return (joined.astype(np.float64) - 128) / 128
     scale = np.iinfo(joined.dtype).max + 1.0 if joined.dtype.kind == "i" else 1.0
     return joined.astype(np.float64) / scale
+
+
+@pytest.mark.parametrize(
+    ("layout", "codec", "kept"),
+    [
+        ("3.0", "pcm_s16le", ("flac", "3.0")),
+        ("quad", "pcm_s24le", ("flac", "quad")),
+        ("3.0(back)", "pcm_s16le", ("flac", "3.0(back)")),
+        ("5.1(side)", "pcm_s16le", ("pcm_s16le", "6 channels")),
+        ("stereo", "pcm_s16le", ("pcm_s16le", "2 channels")),
+        ("3.0", "pcm_f32le", None),
+        ("FL+FC+FR", "pcm_s16le", None),
+    ],
+)
+def test_pcm_in_mkv_loses_no_channel_s_place(
+    ffmpeg: str, tmp_path: Path, layout: str, codec: str, kept: tuple[str, str] | None
+) -> None:
+    """Matroska has no layout for PCM; players go by the number of channels."""
+    count = len(av.AudioLayout(layout).channels)
+    raw = tmp_path / "raw"
+    tones = [np.sin(np.arange(48_000) * (number + 1) / 50) for number in range(count)]
+    raw.write_bytes((np.stack(tones, 1) * 8000).astype("<i2").tobytes())
+    source = tmp_path / "film.mov"
+    sound = ["-f", "s16le", "-ar", "48000", "-ch_layout", layout, "-i", str(raw)]
+    argv = [ffmpeg, "-v", "error", *PICTURE, *sound, "-map", "0", "-map", "1", "-c:a", codec]
+    run([*argv, "-t", "1", str(source)], timeout=LONG_SECONDS)
+    facts = dub_film(ffmpeg, source, tmp_path / "out.mkv")
+    found = [(audio.codec, audio.layout) for audio in probe(tmp_path / "out.mkv").audio[1:]]
+    if kept is None:
+        assert found == []
+        (left,) = facts["left_out"]
+        assert left["reason"] == f"MKV cannot hold the channel layout of {codec}"
+        assert left["way_out"] == "name the output .mov"
+    else:
+        assert found == [kept]
+        assert _samples(ffmpeg, tmp_path / "out.mkv", 1) == _samples(ffmpeg, source, 0)
+
+
+def _samples(ffmpeg: str, path: Path, stream: int) -> bytes:
+    argv = [ffmpeg, "-v", "error", "-i", str(path), "-map", f"0:a:{stream}"]
+    decoded = run([*argv, "-c:a", "pcm_s32le", "-f", "s32le", "-"], timeout=LONG_SECONDS)
+    return decoded[: 4 * 40_000]
