@@ -45,8 +45,8 @@ _GOES_ON = Fraction(2)
 #: The picture goes on without a gap even if some sound of the part before is longer by this much.
 _OVERLAP = Fraction(1, 10)
 
-#: AVFMT_TS_DISCONT: formats of which parts may be put together.
-_TS_DISCONT = 0x0200
+#: Formats of which parts may be put together: FFmpeg's AVFMT_TS_DISCONT.
+_JOINED_FORMATS = frozenset(("mpegts", "mpeg", "ogg"))
 
 #: Formats whose times cannot jump: their writer counts from zero, or they have none. Where an edit
 #: list shows a part twice, decoding times go back, and that is no jump.
@@ -105,7 +105,7 @@ class ClockScan:
         self._place = 0
         self._is_steady = container.format.name.startswith(_STEADY_FORMATS)
         #: Elsewhere a step ahead is time in which nothing was recorded.
-        self._may_jump_ahead = bool(container.format.flags & _TS_DISCONT)
+        self._may_jump_ahead = container.format.name in _JOINED_FORMATS
 
     def add(self, packet: "av.Packet[Any]") -> None:
         if self._is_steady:
@@ -267,13 +267,13 @@ def _is_continuous(stream: Any) -> bool:
 
 
 def with_clock(info: MediaInfo) -> MediaInfo:
-    """A probed file with its clock; reads it through where its format allows jumps.
+    """A probed file with its clock; reads it through where parts of its format can be joined.
 
     Raises:
         UnreadableMediaError: it cannot be read.
         UnusableMediaError: its picture jumps, and its sound does not.
     """
-    if info.container.startswith(_STEADY_FORMATS) or is_chain(info):
+    if info.container not in _JOINED_FORMATS or is_chain(info):
         return info
     with open_media(info.path) as container:
         scan = ClockScan(container)

@@ -44,6 +44,9 @@ _DRIFT = Fraction(1, 10)
 #: No film pauses for longer; a longer hole is a clock that jumped, and would fill the disk.
 _LONGEST_HOLE = Fraction(6 * 3600)
 
+#: Nor does what is heard overlap by more: the rest of the sound would be dropped.
+_LONGEST_OVERLAP = Fraction(1)
+
 #: Containers that count samples themselves, and whose times are no more than FFmpeg's guess.
 _COUNTED = ("avi",)
 
@@ -128,7 +131,7 @@ class Decoder:
 
     def _placed(self) -> Iterator[Samples]:
         """Pieces of any size, without gap or overlap, from sample 0 on."""
-        place = _Placing(self._sound, self.rate)
+        place = Placing(self._sound, self.rate)
         with straightened(self._sound.info, self._sound.audio) as (path, index, lead):
             argv = self._argv(path, index)
             with streaming(argv, timeout=self._timeout) as stdout:
@@ -165,7 +168,7 @@ class Decoder:
         return argv
 
 
-class _Placing:
+class Placing:
     """Where each piece of a sound goes: how much silence before it, how much of it is dropped."""
 
     def __init__(self, sound: SoundFile, rate: int) -> None:
@@ -185,7 +188,9 @@ class _Placing:
             self._is_first = False
         elif self._is_counted or not self._is_hole(off):
             self._off, off = off, 0
-        if off > _LONGEST_HOLE * self._rate:
+        # What lies before zero is dropped, however much it is.
+        is_overlap = self._end > 0 and off < -_LONGEST_OVERLAP * self._rate
+        if is_overlap or off > _LONGEST_HOLE * self._rate:
             sound, at = self._sound, Fraction(self._end, self._rate)
             raise UnusableMediaError(
                 f"{one_line(sound.info.path)}: the clock of sound stream {sound.audio.index} jumps"

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UnusableMediaError
-from pipeline.sound.decoding import Decoder, SoundFile, open_sound
+from pipeline.sound.decoding import Decoder, Placing, SoundFile, open_sound
 from tests.pipeline.beeps import RATE, film, join, make, onsets, write_beeps
 
 BEEPS = [0.5, 1.5, 2.5]
@@ -160,6 +161,20 @@ def test_a_hole_without_end_is_refused_with_the_place(beeps: Path, tmp_path: Pat
                 muxer.mux_one(packet)
     with pytest.raises(UnusableMediaError, match=r"jumps by \+1000000\.\d+ s .* s in; write"):
         placed(open_sound(tmp_path / "b.mka"))
+
+
+def test_a_clock_that_jumps_back_is_refused_with_the_place(beeps: Path):
+    """What follows would be dropped without a word."""
+    place = Placing(open_sound(beeps), RATE)
+    assert place(Fraction(0), RATE) == (0, 0)
+    assert place(Fraction(1), RATE) == (0, 0)
+    with pytest.raises(UnusableMediaError, match=r"stream 0 jumps by -2\.000 s 2\.000 s in"):
+        place(Fraction(0), RATE)
+
+
+def test_what_lies_before_zero_is_dropped(beeps: Path):
+    sound = replace(open_sound(beeps), zero=Fraction(9, 4))
+    assert placed(sound) == pytest.approx([0.25], abs=0.001)
 
 
 @pytest.fixture
