@@ -132,7 +132,18 @@ def summary_of(report: dict[str, Any] | None) -> dict[str, Any] | None:
     """The part of a report that fits into a list."""
     if report is None:
         return None
-    return {name: report[name] for name in ("frames", "network", "sync_mode") if name in report}
+    picture = report.get("picture", {})
+    left_out = (*report.get("left_out", ()), *picture.get("left_out", ()))
+    odd = (picture[name] for name in ("interlaced", "other_colors") if name in picture)
+    return {name: report[name] for name in ("frames", "network") if name in report} | {
+        "leftOut": _notes(left_out),
+        "notes": _notes(odd),
+    }
+
+
+def _notes(facts: Iterable[dict[str, Any]]) -> list[str]:
+    """What people are told of; a track nobody wanted has no note."""
+    return [fact["note"] for fact in facts if fact.get("note")]
 
 
 def _wire_request(job: Job) -> dict[str, Any]:

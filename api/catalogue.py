@@ -75,6 +75,11 @@ REFUSALS: Final[dict[str, Entry]] = {
     "output_not_ready": Entry(
         404, "The generation has no output yet.", "Wait until its status is COMPLETED."
     ),
+    "output_missing": Entry(
+        404,
+        "The generation ended without an output.",
+        "Its error says why; retry it if it failed, else order it anew.",
+    ),
     "method_not_allowed": Entry(
         405, "The address does not take this method.", "See the API guide."
     ),
@@ -94,7 +99,7 @@ REFUSALS: Final[dict[str, Entry]] = {
         415, "The body is of a kind the address does not take.", "Send JSON or multipart/form-data."
     ),
     "generation_input_validation_failed": Entry(
-        400, "A field of the request is wrong.", "Mend the field the message names."
+        400, "A field of the request is wrong.", "Mend what the message tells of."
     ),
     "generation_unsupported_model": Entry(
         400, "The farm has no such model.", "Take one that GET /v2/models lists."

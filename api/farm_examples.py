@@ -235,12 +235,33 @@ EXAMPLES: Final[dict[Any, Any]] = {
         detector="yunet",
         options={"sync_mode": "cut_off", "faces": "largest"},
         frames={"in": 132_480, "out": 132_480, "dubbed": 88_102, "passed_through": 44_378},
-        picture={"kept": ["the chroma location (left)"], "left_out": []},
+        picture=farm.PictureReport(
+            kept=["the chroma location (left)"],
+            left_out=[
+                farm.LeftOutOfPicture(
+                    what="the alpha channel",
+                    why="the output has none",
+                    note="left out of the picture: the alpha channel; the output has none",
+                )
+            ],
+        ),
         picture_seconds=5520.0,
         sound_seconds=5520.0,
         av_offset_ms=0.0,
         streams=[{"kind": "video", "codec": "dubbed"}, {"kind": "audio", "codec": "pcm_s24le"}],
-        left_out=[],
+        left_out=[
+            farm.LeftOutStream(
+                kind="audio",
+                index=2,
+                codec="vorbis",
+                language="eng",
+                title=None,
+                reason="MOV cannot hold vorbis",
+                way_out="name the output .mkv",
+                note="sound stream 2 (vorbis, eng) is left out: MOV cannot hold vorbis; "
+                "name the output .mkv",
+            )
+        ],
         kept_original=[{"start": 4250, "end": 4500, "reason": "asked for"}],
         shots=[{"start": 0, "end": 212, "faces_seen": 1, "spans": []}],
     ),

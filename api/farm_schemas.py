@@ -232,6 +232,52 @@ class Matrix(TypedDict):
     nextCursor: str | None
 
 
+class LeftOutStream(TypedDict):
+    """A track of the film that is not in the output.
+
+    ``index`` is the stream's number in the film, ``reason`` why it is left out, ``way_out`` what
+    would keep it, and ``note`` all of that in a sentence: null for a track that nobody wanted.
+    """
+
+    kind: Literal["video", "audio", "subtitle", "data", "attachment", "unknown"]
+    index: int
+    codec: str | None
+    language: str | None
+    title: str | None
+    reason: str
+    way_out: str | None
+    note: str | None
+
+
+class LeftOutOfPicture(TypedDict):
+    """Something the film's picture carries and the output's does not; ``note`` is a sentence."""
+
+    what: str
+    why: str
+    note: str
+
+
+class OddFrames(TypedDict):
+    """How many frames of the output are odd, and which is the first; ``note`` is a sentence."""
+
+    frames: int
+    first: int
+    note: str
+
+
+class PictureReport(TypedDict):
+    """What became of all that the film's picture carries.
+
+    ``interlaced`` and ``other_colors`` are there where frames were interlaced, or in other colours
+    than the film.
+    """
+
+    kept: list[str]
+    left_out: list[LeftOutOfPicture]
+    interlaced: NotRequired[OddFrames]
+    other_colors: NotRequired[OddFrames]
+
+
 class Report(TypedDict):
     """What was made of what, and how; ``lipfarm dub --report`` writes the same, and its costs."""
 
@@ -246,12 +292,12 @@ class Report(TypedDict):
     timeline: NotRequired[list[dict[str, Any]]]
     face_choice: NotRequired[dict[str, Any]]
     frames: dict[str, int]
-    picture: NotRequired[dict[str, Any]]
+    picture: PictureReport
     picture_seconds: float
     sound_seconds: float
     av_offset_ms: float
     streams: list[dict[str, Any]]
-    left_out: list[Any]
+    left_out: list[LeftOutStream]
     kept_original: list[dict[str, Any]]
     shots: list[dict[str, Any]]
 

@@ -12,6 +12,10 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Url = Annotated[str, Field(json_schema_extra={"format": "uri"})]
 
 
+_LEFT_OUT = "sound stream 2 (vorbis, eng) is left out: MP4 cannot hold vorbis; name the output .mkv"
+_NOTE = "3 frames are tagged with other colours than the film, from frame 9 of the output on"
+
+
 class Error(TypedDict):
     """Why a request was refused. ``GET /v2/errors`` lists the codes."""
 
@@ -55,6 +59,19 @@ class RenderedWith(TypedDict):
     devices: list[str]
 
 
+class ReportSummary(TypedDict):
+    """The part of a report that fits into a list; ``GET /v2/generate/{id}/report`` has it all.
+
+    ``leftOut`` has a sentence for each track and each part of the picture that is missed in the
+    output; ``notes`` has one for whatever else a person should know of the picture.
+    """
+
+    frames: dict[str, int]
+    network: dict[str, Any]
+    leftOut: Annotated[list[str], Field(examples=[[_LEFT_OUT]])]
+    notes: Annotated[list[str], Field(examples=[[_NOTE]])]
+
+
 class Generation(TypedDict):
     """A job as clients know it, and what this farm tells beyond that."""
 
@@ -96,7 +113,7 @@ class Generation(TypedDict):
     gpuSeconds: Annotated[float, Field(ge=0)]
     gpuCost: float | None
     renderedWith: RenderedWith | None
-    report: dict[str, Any] | None
+    report: ReportSummary | None
 
 
 class Step(TypedDict):

@@ -215,10 +215,22 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
 def _line(found: dict[str, Any]) -> str:
     numbers = found["metrics"]
     return (
-        f"{_WORDS.get(found['status'], found['status'].lower())}, {numbers['success_count']} of "
+        f"{_status(found)}, {numbers['success_count']} of "
         f"{numbers['total_generations']} done, {numbers['failed_count']} failed, "
         f"{numbers['pending_count']} to go"
     )
+
+
+def _status(found: dict[str, Any]) -> str:
+    """A batch's status in words; of one that completed, why it has fewer outputs than rows."""
+    status = found["status"]
+    if status != "COMPLETED":
+        return _WORDS.get(status, str(status).lower())
+    states = found["states"]
+    errors = states.get("failed", 0) + states.get("rejected", 0) + found["refusedRows"]
+    canceled = states.get("canceled", 0)
+    with_errors = f" with {errors} error{'' if errors == 1 else 's'}" if errors else ""
+    return f"completed{with_errors}" + (f", {canceled} canceled" if canceled else "")
 
 
 @contextlib.contextmanager

@@ -61,6 +61,8 @@ def show(generation: dict[str, Any], *, as_json: bool) -> None:
         return
     for line in describe(generation):
         click.echo(line)
+    for note in notes(generation):
+        click.echo(note, err=True)
 
 
 def describe(generation: dict[str, Any]) -> Iterator[str]:
@@ -78,6 +80,12 @@ def describe(generation: dict[str, Any]) -> Iterator[str]:
             f"output: {generation['outputName']}; "
             f"lipfarm fetch {generation['id']} --output {generation['outputName']}"
         )
+
+
+def notes(generation: dict[str, Any]) -> list[str]:
+    """What was left out of the output, and what else a person should know of it."""
+    report = generation.get("report") or {}
+    return [*report.get("leftOut", ()), *report.get("notes", ())]
 
 
 def follow(client: FarmClient, generation_id: str, *, as_json: bool) -> dict[str, Any]:

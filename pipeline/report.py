@@ -170,30 +170,30 @@ def describe_picture(video: VideoInfo, seen: Seen, output: Path) -> Report:
         left_out[what] = "they are held, or shown again or in another order"
     found: Report = {
         "kept": kept,
-        "left_out": [{"what": what, "why": why} for what, why in left_out.items()],
+        "left_out": [
+            {"what": what, "why": why, "note": f"left out of the picture: {what}; {why}"}
+            for what, why in left_out.items()
+        ],
     }
     if seen.interlaced:
-        found["interlaced"] = {"frames": seen.interlaced, "first": seen.first_interlaced}
+        what = "are woven of two fields and were encoded as frames"
+        found["interlaced"] = _describe_odd(seen.interlaced, seen.first_interlaced, what)
     if seen.other_colors:
-        found["other_colors"] = {"frames": seen.other_colors, "first": seen.first_other_colors}
+        what = "are tagged with other colours than the film"
+        found["other_colors"] = _describe_odd(seen.other_colors, seen.first_other_colors, what)
     return {"picture": found}
+
+
+def _describe_odd(frames: int, first: int | None, what: str) -> Report:
+    note = f"{frames} frames {what}, from frame {first} of the output on"
+    return {"frames": frames, "first": first, "note": note}
 
 
 def picture_notes(report: Report) -> list[str]:
     """What a person should be told of the picture, a line each."""
     picture = report.get("picture", {})
-    notes = [
-        f"left out of the picture: {each['what']}; {each['why']}"
-        for each in picture.get("left_out", ())
-    ]
-    for name, what in (
-        ("interlaced", "frames are woven of two fields and were encoded as frames"),
-        ("other_colors", "frames are tagged with other colours than the film"),
-    ):
-        if name in picture:
-            found = picture[name]
-            notes.append(f"{found['frames']} {what}, from frame {found['first']} of the output on")
-    return notes
+    odd = (picture[name] for name in ("interlaced", "other_colors") if name in picture)
+    return [each["note"] for each in (*picture.get("left_out", ()), *odd)]
 
 
 def describe_output(name: str, path: Path) -> Report:

@@ -25,14 +25,15 @@ def check_address(url: str) -> None:
     if parts.scheme not in {"http", "https"} or not host:
         raise FetchError(f"{shown(url)}: inputs are fetched over http and https alone")
     if parts.username or parts.password:
-        raise FetchError(f"{host}: no user name or password in an input's URL, please")
+        raise FetchError(f"{shown(url)}: no user name or password in an input's URL, please")
 
 
 def shown(url: str) -> str:
-    """Without the query, where signatures are, and without a user's name."""
+    """Without the query, where signatures are, and without a user's name; with its port."""
     try:
         parts = urlsplit(url)
-        plain = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+        host = parts.netloc.rpartition("@")[2].lower()
+        plain = f"{parts.scheme}://{host}{parts.path}"
     except ValueError:
         plain = url.partition("?")[0].rpartition("@")[2]
     return "".join(c if c.isprintable() else "?" for c in plain)[:_LONGEST_SHOWN]

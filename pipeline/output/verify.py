@@ -16,7 +16,7 @@ from av.stream import Disposition
 from pipeline.errors import InternalError, UnreadableMediaError
 from pipeline.media.info import StreamInfo
 from pipeline.media.opening import open_media
-from pipeline.output.containers import QUICKTIME_LANGUAGES, Container, OutputPlan
+from pipeline.output.containers import QUICKTIME_LANGUAGES, Container, LeftOut, OutputPlan
 from pipeline.output.join import Timing
 
 #: Samples in one AAC frame, the grain of the encoded dialogue's length.
@@ -87,10 +87,7 @@ def verify_output(path: Path, expected: Expected) -> dict[str, Any]:
         "sound_seconds": float(spans.sound[1] - spans.sound[0]),
         "av_offset_ms": round(float(offset * 1000), 3),
         "streams": _describe_streams(expected),
-        "left_out": [
-            _describe_stream(left.stream) | {"reason": left.reason, "way_out": left.way_out or None}
-            for left in expected.plan.left_out
-        ],
+        "left_out": [_describe_left_out(left) for left in expected.plan.left_out],
     }
 
 
@@ -214,6 +211,15 @@ def _describe_streams(expected: Expected) -> list[dict[str, Any]]:
         for kept in expected.plan.kept
     ]
     return dubbed + kept
+
+
+def _describe_left_out(left: LeftOut) -> dict[str, Any]:
+    return {
+        **_describe_stream(left.stream),
+        "reason": left.reason,
+        "way_out": left.way_out or None,
+        "note": str(left) if left.is_missed else None,
+    }
 
 
 def _describe_stream(stream: StreamInfo) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from pydantic import TypeAdapter
 
 from api.openapi import _OK
 from tests.api.world import World
+from tests.closed_schemas import closed
 
-#: Of what no world has: an upload under way, and the report of a film that was made.
+#: Of what no world has: an upload under way, and the report of a film that was made, which
+#: tests/pipeline/steps/test_left_out.py looks at.
 _UNMADE = {"/v2/assets/uploads/{upload_id}", "/v2/generate/{generation_id}/report"}
 
 
@@ -27,15 +29,5 @@ def test_an_answer_has_the_shape_it_is_said_to_have(
 ) -> None:
     answer = admin.get(world.path(path), params={"format": "json"} if "events" in path else {})
     assert answer.status_code == 200, answer.text
-    told = _closed(TypeAdapter(shape).json_schema(mode="serialization"))
+    told = closed(TypeAdapter(shape).json_schema(mode="serialization"))
     Draft202012Validator(told).validate(answer.json())
-
-
-def _closed(schema: Any) -> Any:
-    """The same with no fields but those it names."""
-    if isinstance(schema, list):
-        return [_closed(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {name: _closed(value) for name, value in schema.items()}
-    return closed | {"additionalProperties": False} if "properties" in closed else closed

@@ -429,6 +429,66 @@ def test_an_output_is_had_by_redirect_and_by_a_fresh_address(client, database, s
     assert client.get(f"/v2/generate/{made['id']}/report").json() == {"frames": {"out": 3}}
 
 
+def test_what_was_left_out_is_in_the_short_report(client, database):
+    made = order(client)
+    report = {
+        "frames": {"out": 3},
+        "left_out": [
+            {"reason": "MP4 cannot hold vorbis", "note": "sound stream 1 (vorbis) is left out: …"},
+            {"reason": "original sound is not wanted", "note": None},
+        ],
+        "picture": {
+            "kept": [],
+            "left_out": [{"what": "alpha", "note": "left out of the picture: alpha; …"}],
+            "other_colors": {"frames": 2, "first": 1, "note": "2 frames are tagged …"},
+        },
+    }
+    with database.transaction() as session:
+        session.execute(
+            text("UPDATE jobs SET report = :r WHERE id = :j"),
+            {"r": json.dumps(report), "j": made["id"]},
+        )
+    assert client.get(f"/v2/generate/{made['id']}").json()["report"] == {
+        "frames": {"out": 3},
+        "leftOut": ["sound stream 1 (vorbis) is left out: …", "left out of the picture: alpha; …"],
+        "notes": ["2 frames are tagged …"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        (("canceled",), "the generation was canceled and has no {}"),
+        (("preparing", "rejected"), "the generation was rejected and has no {}: no face there"),
+        (("preparing", "failed"), "the generation failed and has no {}: no face there"),
+    ],
+)
+def test_of_what_ended_without_an_output_none_is_promised(client, database, way, told):
+    made = order(client)
+    for what in ("output", "report", "preview"):
+        early = client.get(f"/v2/generate/{made['id']}/{what}").json()
+        assert early["error_code"] == "output_not_ready"
+        assert early["message"] == f"the generation has no {what} yet"
+    with database.transaction() as session:
+        for state in way:
+            session.execute(
+                text(
+                    "UPDATE jobs SET state = :s, error_code = :c, error_message = :m WHERE id = :j"
+                ),
+                {
+                    "s": state,
+                    "c": None if state == "canceled" else "no_face",
+                    "m": None if state == "canceled" else "no face there",
+                    "j": made["id"],
+                },
+            )
+    for what in ("output", "report", "preview"):
+        late = client.get(f"/v2/generate/{made['id']}/{what}")
+        assert (late.status_code, late.json()["error_code"]) == (404, "output_missing")
+        assert late.json()["message"] == told.format(what)
+        assert "Wait" not in late.json()["suggestion"]
+
+
 def test_readiness_names_what_is_away(client, database, settings, url):
     ready = httpx.get(f"{url}/readyz")
     assert (ready.status_code, ready.json()["database"], ready.json()["bucket"]) == (

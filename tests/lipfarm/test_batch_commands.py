@@ -94,6 +94,23 @@ def test_a_canceled_batch_ends_and_who_waits_is_told(
     assert "3 of 3 rows have no output" in str(waited.exception)
 
 
+@pytest.mark.parametrize(
+    ("states", "refused", "told"),
+    [
+        ({"completed": 7}, 0, "completed, 7 of 7 done"),
+        ({"failed": 4, "rejected": 2}, 1, "completed with 7 errors, 0 of 7 done"),
+        ({"completed": 6, "failed": 1}, 0, "completed with 1 error, 6 of 7 done"),
+        ({"completed": 5, "failed": 1, "canceled": 1}, 0, "completed with 1 error, 1 canceled, 5"),
+    ],
+)
+def test_a_batch_that_ended_says_how_many_rows_failed(states, refused, told):
+    done = states.get("completed", 0)
+    numbers = {"total_generations": 7, "success_count": done, "pending_count": 0}
+    found = {"status": "COMPLETED", "states": states, "refusedRows": refused}
+    line = batch_commands._line(found | {"metrics": numbers | {"failed_count": 7 - done}})
+    assert line.startswith(told)
+
+
 def test_lines_of_other_clients_are_taken(lipfarm, tmp_path):
     path = tmp_path / "batch.jsonl"
     path.write_bytes(jsonl(line("a"), line("b")))

@@ -184,6 +184,24 @@ def test_status_pause_resume_cancel_say_how_it_stands(lipfarm, inputs):
     assert isinstance(lipfarm("fetch", job, "--output", "x").exception, JobNotCompletedError)
 
 
+def test_what_was_left_out_is_said_on_stderr_in_the_end(lipfarm, inputs, complete, database):  # noqa: F811
+    job = submitted(lipfarm, *inputs)
+    report = {
+        "left_out": [{"note": "sound stream 2 (aac) is left out: …"}, {"note": None}],
+        "picture": {"interlaced": {"note": "3 frames are woven of two fields …"}},
+    }
+    with database.transaction() as session:
+        session.execute(
+            text("UPDATE jobs SET report = :r WHERE id = :j"), {"r": json.dumps(report), "j": job}
+        )
+    complete(job)
+    notes = ["sound stream 2 (aac) is left out: …", "3 frames are woven of two fields …"]
+    assert lipfarm("status", job).stderr.splitlines() == notes
+    assert lipfarm("watch", job).stderr.splitlines()[-2:] == notes
+    shown = json.loads(lipfarm("watch", job, "--json").stdout.splitlines()[-1])["report"]
+    assert [*shown["leftOut"], *shown["notes"]] == notes
+
+
 def test_fetch_continues_what_broke_off(lipfarm, inputs, complete, tmp_path):
     job, output = submitted(lipfarm, *inputs), tmp_path / "dub.mp4"
     complete(job)

@@ -1,5 +1,6 @@
 """Chromium over a real API: what people see, click and type."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -32,6 +33,30 @@ MANIFEST = "title,video,audio,language\n" + "".join(
     for tag in ("fra", "deu")
 )
 REFUSED_ROW = "Episode 9,nowhere,nowhere,fra\n"
+
+#: Of a film whose sound and subtitles, and some of its picture, are not in the output.
+REPORT: dict[str, Any] = {
+    "frames": {"in": 50, "out": 50, "dubbed": 40, "passed_through": 10},
+    "shots": [],
+    "left_out": [
+        {"note": "sound stream 2 (aac, eng) is left out: the muxer refuses its beginning"},
+        {
+            "note": "subtitle stream 3 (hdmv_pgs_subtitle, eng, For people who hear little and "
+            "read much) is left out: MP4 cannot hold hdmv_pgs_subtitle; name the output .mkv"
+        },
+        {"note": None},
+    ],
+    "picture": {
+        "kept": [],
+        "left_out": [{"note": "left out of the picture: the alpha channel; it has no place"}],
+        "interlaced": {
+            "frames": 3,
+            "first": 9,
+            "note": "3 frames are woven of two fields and were encoded as frames, from frame 9 of "
+            "the output on",
+        },
+    },
+}
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = [
@@ -87,6 +112,20 @@ class Studio:
         with self.hands.database.transaction() as session:
             fail_step(session, claim.step_id, claim.attempt, failure)
         return str(job)
+
+    def completed(self, name: str = "Film", **report: Any) -> str:
+        """A job that is done, with a report."""
+        job = self.job(name)
+        for state in ("preparing", "detecting", "tracking", "rendering", "stitching", "completed"):
+            self.hands.run("UPDATE jobs SET state = :state WHERE id = :job", state=state, job=job)
+        self.hands.run(
+            "UPDATE jobs SET report = :report, finished_at = now(), output_sha256 = :digest,"
+            " output_name = 'film.mp4', output_size_bytes = 3 WHERE id = :job",
+            report=json.dumps(report),
+            digest="0" * 64,
+            job=job,
+        )
+        return job
 
     def open(self, path: str = "/dashboard", **context: Any) -> Page:
         """A page of a browser that is signed in."""
@@ -149,4 +188,5 @@ def subjects(administrator: Studio, hands: Hands) -> dict[str, str]:
     with hands.database.transaction() as session:
         create_test_delivery(session, studio.project, "https://studio.example/hook", {"a": 1})
         take_sample(session)
-    return {"job": job, "batch": batch.json()["id"]}
+    done = studio.completed("Film without its sound", **REPORT)
+    return {"job": job, "batch": batch.json()["id"], "done": done}

@@ -17,6 +17,7 @@ PAGES: Final = {
     "jobs": "/dashboard",
     "submit": "/dashboard/submit",
     "job": "/dashboard/jobs/{job}",
+    "done": "/dashboard/jobs/{done}",
     "batches": "/dashboard/batches",
     "batch": "/dashboard/batches/{batch}",
     "workers": "/dashboard/workers",

@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from infra.db.models import Job
-from tests.api.dashboard.conftest import Studio
+from tests.api.dashboard.conftest import REPORT, Studio
 from tests.infra.db.hands import Hands, result_of
 
 STRIP = "Segments of render"
@@ -124,6 +124,24 @@ def test_a_stage_that_began_after_now_stays_in_its_lane(studio: Studio, hands: H
     page = studio.open(f"/dashboard/jobs/{job}", viewport={"width": 390, "height": 844})
     expect(page.locator("#lanes")).to_contain_text("render0 s")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_was_left_out_is_told(studio: Studio) -> None:
+    job, plain = studio.completed("Film", **REPORT), studio.completed("Whole film")
+    page = studio.open()
+    row = page.locator("#rows tr").filter(has=page.get_by_role("link", name="Film", exact=True))
+    expect(row).to_contain_text("3 left out")
+    expect(page.locator(".left-out")).to_have_count(1)
+    page.goto(f"/dashboard/jobs/{job}")
+    told = [each["note"] for each in (*REPORT["left_out"], *REPORT["picture"]["left_out"])]
+    left_out = page.get_by_role("region", name="Left out of the output")
+    expect(left_out.get_by_role("listitem")).to_have_text([note for note in told if note])
+    notes = page.get_by_role("region", name="About the picture")
+    expect(notes.get_by_role("listitem")).to_have_text([REPORT["picture"]["interlaced"]["note"]])
+    page.goto(f"/dashboard/jobs/{plain}")
+    expect(page.locator("#state")).to_have_text("Completed")
+    expect(left_out).to_have_count(0)
+    expect(notes).to_have_count(0)
 
 
 def test_a_slow_answer_is_not_taken_for_another_clock(studio: Studio) -> None:

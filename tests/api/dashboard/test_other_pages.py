@@ -35,6 +35,20 @@ def test_a_batch_is_a_matrix_of_titles_and_languages(
     expect(cell).to_have_text("Episode 1, deu: Canceled")
 
 
+def test_a_batch_with_errors_is_not_shown_as_one_without(
+    studio: Studio, subjects: dict[str, str], hands: Hands
+) -> None:
+    for state in ("preparing", "failed"):
+        hands.run("UPDATE jobs SET state = :state WHERE batch_id IS NOT NULL", state=state)
+    hands.run("UPDATE batches SET state = 'completed', finished_at = now()")
+    page = studio.open("/dashboard/batches")
+    told = page.locator("#rows .state")
+    expect(told).to_have_text("Completed with 7 errors")  # six that failed, one that was refused
+    expect(told).to_have_attribute("data-tone", "warn")
+    page.goto(f"/dashboard/batches/{subjects['batch']}")
+    expect(page.locator("#state")).to_have_text("Completed with 7 errors")
+
+
 def test_a_manifest_is_checked_before_it_is_sent(studio: Studio) -> None:
     page = studio.open("/dashboard/batches")
     rows = (MANIFEST + REFUSED_ROW).encode()

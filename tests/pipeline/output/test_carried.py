@@ -248,7 +248,10 @@ def test_fields_and_colours_that_nobody_looked_at_are_told(ffmpeg: str, tmp_path
     )
     assert (seen.interlaced, seen.first_interlaced) == (FRAMES, FRAMES)
     report = describe_picture(video, seen, Path("out.mp4"))
-    assert report["picture"]["interlaced"] == {"frames": FRAMES, "first": FRAMES}
+    (woven_note,) = picture_notes(report)
+    assert woven_note.startswith(f"{FRAMES} frames are woven of two fields")
+    odd = {"frames": FRAMES, "first": FRAMES, "note": woven_note}
+    assert report["picture"]["interlaced"] == odd
     pq = replace(video, color=replace(video.color, transfer=16))
     frames = list(decode_source(plain))
     for frame in frames[3:]:

@@ -1,14 +1,21 @@
 """What of the film will be missed in the output is told before the work, and again in the end."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
+from pydantic import TypeAdapter
 
+from api.answers import summary_of
+from api.farm_schemas import Report
 from pipeline.dub import Order, dub_film
 from pipeline.options import DubOptions, SyncMode
 from pipeline.running.commands import run
 from pipeline.running.progress import Silent
+from tests.closed_schemas import closed
 from tests.patience import LONG_SECONDS
 from tests.pipeline.output.tiny import make_film
 from tests.pipeline.steps.machines import DETECTOR, DRAFT
@@ -63,5 +70,40 @@ def test_what_will_be_missed_is_told_before_the_work(
     report = dub_film(order, listener)
     told = [sentence.format("name the output ") for sentence in told]
     assert listener.told == ["prepare", *told, "detect", "track", "render", "stitch"]
-    assert len(report["left_out"]) == len(told)
-    assert all(left["reason"] in told[i] for i, left in enumerate(report["left_out"]))
+    assert [left["note"] for left in report["left_out"]] == told
+    check_report(report)
+    assert summary_of(report) == {
+        "frames": report["frames"],
+        "network": report["network"],
+        "leftOut": told,
+        "notes": [],
+    }
+
+
+def check_report(report: dict[str, Any]) -> None:
+    """It has the fields the OpenAPI document tells of and, but for its costs, no others."""
+    costs = {"timings", "peak_memory_bytes", "peak_disk_bytes"}
+    plain = {name: value for name, value in report.items() if name not in costs}
+    told = closed(TypeAdapter(Report).json_schema(mode="serialization"))
+    Draft202012Validator(told).validate(json.loads(json.dumps(plain)))
+
+
+def test_what_was_not_asked_for_is_left_out_without_a_note(
+    ffmpeg: str, tmp_path: Path, film: Path
+) -> None:
+    dialogue = tmp_path / "dialogue.wav"
+    run(
+        [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "sine=d=1", str(dialogue)],
+        timeout=LONG_SECONDS,
+    )
+    listener = Listener()
+    order = Order(
+        film, dialogue, tmp_path / "out.mp4", DubOptions(keep_audio="none"), DRAFT, DETECTOR
+    )
+    report = dub_film(order, listener)
+    assert [left["note"] for left in report["left_out"]] == [None, None]
+    check_report(report)
+    summary = summary_of(report)
+    assert summary is not None
+    assert summary["leftOut"] == []
+    assert listener.told == ["prepare", "detect", "track", "render", "stitch"]

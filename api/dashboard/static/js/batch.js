@@ -6,7 +6,7 @@ import { cost, count, duration, moment, percent, shortId } from "./format.js";
 import { Live } from "./live.js";
 import { mistakes } from "./mistakes.js";
 import { maySubmit, startShell, subject } from "./shell.js";
-import { badge, bar, describe, setBadge, setBar, stateOfBatch } from "./states.js";
+import { badge, bar, describe, showBatch } from "./states.js";
 
 const address = `/v2/batch/${encodeURIComponent(subject)}`;
 const state = badge("queued", { strong: true });
@@ -30,8 +30,7 @@ function showHead(batch) {
   const { metrics: sums } = batch;
   setText($("#name"), batch.name ?? shortId(batch.id));
   document.title = `${percent(batch.progress)} ${batch.name ?? shortId(batch.id)} · lipfarm`;
-  setBadge(state, stateOfBatch(batch));
-  setBar(progress, batch.progress, sums.failed_count ? "warn" : batch.progress >= 1 ? "ok" : "run");
+  showBatch(state, progress, batch);
   setText(progress.previousElementSibling.firstElementChild, percent(batch.progress));
   $("#trouble").hidden = !batch.error;
   setText($("#trouble"), batch.error ? `${batch.error} (${batch.error_code})` : "");

@@ -6,7 +6,7 @@ import { age, count, percent, setAge, shortId } from "./format.js";
 import { Live } from "./live.js";
 import { mistakes } from "./mistakes.js";
 import { startShell } from "./shell.js";
-import { badge, bar, setBadge, setBar, stateOfBatch } from "./states.js";
+import { badge, bar, showBatch } from "./states.js";
 
 let next = null;
 
@@ -40,9 +40,8 @@ function show(row, batch) {
   const [name, state, progress, rows, completed, failed, pending, languages, ordered] = row.children;
   const sums = batch.metrics;
   setText(name.firstElementChild, nameOf(batch));
-  setBadge(state.firstElementChild, stateOfBatch(batch));
   setText(progress.querySelector(".muted"), percent(batch.progress));
-  setBar(progress.querySelector(".bar"), batch.progress, sums.failed_count ? "warn" : batch.progress >= 1 ? "ok" : "run");
+  showBatch(state.firstElementChild, progress.querySelector(".bar"), batch);
   setText(rows, count(sums.total_generations));
   setText(completed, count(sums.success_count));
   setText(failed, count(sums.failed_count));

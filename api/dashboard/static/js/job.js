@@ -53,6 +53,8 @@ function showHead() {
   setText(progress.previousElementSibling.firstElementChild, job.stage ? `${job.stage}, ${percent(job.progress)}` : percent(job.progress));
   setText(left, job.eta !== null ? `about ${duration(job.eta)} left` : "");
   showTrouble(is);
+  showNotes($("#left-out"), job.report?.leftOut);
+  showNotes($("#notes"), job.report?.notes);
   showFacts();
   setText($("#request"), JSON.stringify({ model: job.model, input: job.input, options: job.options, outputFileName: job.outputFileName, webhookUrl: job.webhookUrl, labels: job.labels, language: job.language, priority: job.priority }, null, 2));
   const actions = $("#actions");
@@ -69,6 +71,13 @@ function showTrouble(is) {
   node.hidden = words.length === 0;
   setAttribute(node, "class", job.error || is === "attention" ? "trouble" : "trouble warn");
   if (node.textContent !== words.join("")) node.replaceChildren(...words.map((word) => h("p", {}, word)));
+}
+
+/** A list under its heading; neither is there without notes. */
+function showNotes(place, notes = []) {
+  const list = $("ul", place);
+  place.hidden = notes.length === 0;
+  if (list.children.length !== notes.length) list.replaceChildren(...notes.map((note) => h("li", {}, note)));
 }
 
 const facts = new Map();

@@ -49,12 +49,15 @@ export function networkOf(job) {
 }
 
 function showUnder(node, job) {
-  const words = [shortId(job.id), ...job.labels.map((label) => `label:${label}`), job.failure && job.failure !== "canceled" ? job.failure.replaceAll("_", " ") : ""];
+  const left = job.report?.leftOut?.length ?? 0;
+  const mark = left ? `${left} left out` : "";
+  const words = [shortId(job.id), ...job.labels.map((label) => `label:${label}`), mark, job.failure && job.failure !== "canceled" ? job.failure.replaceAll("_", " ") : ""];
   if (node.dataset.words === words.join("\n")) return;
   node.dataset.words = words.join("\n");
   node.replaceChildren(
     h("span", { class: "mono" }, words[0]),
     ...job.labels.map((label) => h("span", { class: "label" }, label)),
+    ...(mark ? [h("span", { class: "left-out", title: job.report.leftOut.join("\n") }, mark)] : []),
     ...(words.at(-1) ? [h("span", {}, words.at(-1))] : []),
   );
 }

@@ -1,6 +1,7 @@
 // What states are called, marked and toned; one table for all pages.
 
 import { h, icon, setText } from "./dom.js";
+import { count } from "./format.js";
 
 const STATES = {
   queued: ["Queued", "queued", "wait"],
@@ -29,6 +30,7 @@ const STATES = {
   jobs_created: ["Queued", "queued", "wait"],
   pending: ["Pending", "waiting", "wait"],
   processing: ["Processing", "running", "run"],
+  completed_with_errors: ["Completed with errors", "attention", "warn"],
   refused: ["Refused", "failed", "fail"],
   deleted: ["Deleted", "canceled", "off"],
   // Of a worker
@@ -56,8 +58,27 @@ export function stateOf(generation) {
 }
 
 /** What a batch is: its rows are read while it is pending, and its jobs wait once they are made. */
-export function stateOfBatch(batch) {
+function stateOfBatch(batch) {
+  if (batch.status === "COMPLETED" && shortOf(batch)) return "completed_with_errors";
   return batch.status === "PENDING" ? "reading" : batch.status.toLowerCase();
+}
+
+/** Why a batch has fewer outputs than rows, in words; empty where it has them all. */
+function shortOf(batch) {
+  const { failed = 0, rejected = 0, canceled = 0 } = batch.states;
+  const errors = failed + rejected + batch.refusedRows;
+  const words = [];
+  if (errors) words.push(` with ${count(errors)} error${errors === 1 ? "" : "s"}`);
+  if (canceled) words.push(`, ${count(canceled)} canceled`);
+  return words.join("");
+}
+
+/** A badge and a bar, as a batch stands. */
+export function showBatch(badge, bar, batch) {
+  const state = stateOfBatch(batch);
+  setBadge(badge, state);
+  if (state === "completed_with_errors") setText(badge.lastElementChild, `Completed${shortOf(batch)}`);
+  setBar(bar, batch.progress, batch.metrics.failed_count ? "warn" : batch.progress >= 1 ? "ok" : "run");
 }
 
 export function badge(state, { strong = false } = {}) {
