@@ -99,7 +99,7 @@ REFUSALS: Final[dict[str, Entry]] = {
         415, "The body is of a kind the address does not take.", "Send JSON or multipart/form-data."
     ),
     "generation_input_validation_failed": Entry(
-        400, "A field of the request is wrong.", "Mend what the message tells of."
+        400, "A field of the request is wrong.", "Mend what the message names."
     ),
     "generation_unsupported_model": Entry(
         400, "The farm has no such model.", "Take one that GET /v2/models lists."
