@@ -27,10 +27,13 @@ from pipeline.errors import UnusableMediaError
 from pipeline.media.info import AudioInfo, Clock, Jump, MediaInfo
 from pipeline.media.opening import one_line, open_media, read_packets
 
-#: A step back by more than this is a jump, as in FFmpeg's own tools; decoding times never go back.
-#: Presentation times do, where pictures are stored in another order than shown.
-_BACK = Fraction(1, 10)
+#: A step back by more than this may be a jump; decoding times never go back. Presentation times do,
+#: where pictures are stored in another order than shown.
+_BACK = Fraction(1, 50)
 _BACK_WITHOUT_DTS = Fraction(1)
+
+#: A step of this or less that one stream takes alone is a slip of its writer's, and no jump.
+_SLIP = Fraction(3, 20)
 
 #: So is a step ahead by more than this, if all streams take it together.
 _AHEAD = Fraction(10)
@@ -44,6 +47,9 @@ _GOES_ON = Fraction(2)
 
 #: The picture goes on without a gap even if some sound of the part before is longer by this much.
 _OVERLAP = Fraction(1, 10)
+
+#: A stream of a transport stream that starts earlier before the picture is of another programme.
+_OTHER_PROGRAMME = Fraction(10)
 
 #: Formats of which parts may be put together: FFmpeg's AVFMT_TS_DISCONT.
 _JOINED_FORMATS = frozenset(("mpegts", "mpeg", "ogg"))
@@ -88,10 +94,12 @@ class _Stream:
 
     def goes_on(self, other: _Run) -> bool:
         """Whether it has more to come than interleaving explains when another's run begins."""
+        since = other.seen.get(self.index)
+        if since is None:
+            return False
         following = next((r for r in self.runs if r.place > other.place), None)
         until = self.runs[-1].end if following is None else following.seen[self.index]
-        since = other.seen.get(self.index)
-        return since is not None and (until - since) * self.time_base > _GOES_ON
+        return (until - since) * self.time_base > _GOES_ON
 
 
 class ClockScan:
@@ -145,14 +153,30 @@ class ClockScan:
         Raises:
             UnusableMediaError: its picture jumps, and its sound does not.
         """
-        streams = [s for s in self._streams.values() if s.runs and s.is_continuous]
-        if all(len(s.runs) == 1 for s in streams):
-            return Clock()
-        leader = next((s for s in streams if s.index == picture), streams[0])
-        others = [s for s in streams if s is not leader]
-        return _Resolution(leader, others, path).clock(
-            [s for s in self._streams.values() if not s.is_continuous]
-        )
+        foreign = self._foreign(picture)
+        streams = [s for s in self._streams.values() if s.runs and s.index not in foreign]
+        continuous = [s for s in streams if s.is_continuous]
+        if all(len(s.runs) == 1 for s in continuous):
+            return Clock(broken=foreign)
+        leader = next((s for s in continuous if s.index == picture), continuous[0])
+        others = [s for s in continuous if s is not leader]
+        clock = _Resolution(leader, others, path).clock([s for s in streams if not s.is_continuous])
+        return replace(clock, broken=foreign | clock.broken)
+
+    def _foreign(self, picture: int | None) -> dict[int, str]:
+        """Streams of other programmes than the picture's, which have clocks of their own."""
+        if picture is None or not self._streams[picture].runs or not self._may_jump_ahead:
+            return {}
+        leader = self._streams[picture]
+        start = leader.runs[0].start * leader.time_base
+        early = {
+            s.index: start - s.runs[0].start * s.time_base for s in self._streams.values() if s.runs
+        }
+        return {
+            index: f"it starts {float(seconds):.3f} s before the picture, as another programme does"
+            for index, seconds in early.items()
+            if seconds > _OTHER_PROGRAMME
+        }
 
 
 class _Resolution:
@@ -174,7 +198,8 @@ class _Resolution:
         step = leader.jump(run)
         matched = [s for s in self._others if run in self._matches[s.index]]
         stay = [s for s in self._others if s not in matched and s.goes_on(begins)]
-        if step > 0 and not matched and (stay or self._is_hole(run)):
+        is_slip = abs(step) <= _SLIP and bool(self._others)
+        if not matched and (is_slip or (step > 0 and (stay or self._is_hole(run)))):
             self._shifts.append(self._shifts[-1])
             return
         if stay and not matched:
@@ -243,7 +268,7 @@ class _Resolution:
     def _check(self, stream: _Stream) -> None:
         known = set(self._matches[stream.index].values())
         for run in range(1, len(stream.runs)):
-            if run not in known and stream.jump(run) < 0:
+            if run not in known and stream.jump(run) < -_SLIP:
                 reason = f"its clock jumps by {float(stream.jump(run)):+.3f} s, unlike the others"
                 self._broken.setdefault(stream.index, reason)
 
@@ -253,11 +278,17 @@ def _match(leader: _Stream, other: _Stream) -> dict[int, int]:
     matches: dict[int, int] = {}
     following = 1
     for run in range(1, len(other.runs)):
-        for candidate in range(following, len(leader.runs)):
-            if abs(leader.jump(candidate) - other.jump(run)) <= _TOGETHER:
-                matches[candidate] = run
-                following = candidate + 1
-                break
+        alike = [
+            candidate
+            for candidate in range(following, len(leader.runs))
+            if abs(leader.jump(candidate) - other.jump(run)) <= _TOGETHER
+        ]
+        if alike:
+            # Parts of one length jump alike; the streams lie side by side in the file.
+            place = other.runs[run].place
+            nearest = min(alike, key=lambda candidate: abs(leader.runs[candidate].place - place))
+            matches[nearest] = run
+            following = nearest + 1
     return matches
 
 
@@ -292,9 +323,12 @@ def is_chain(info: MediaInfo) -> bool:
 
 
 def on_clock(info: MediaInfo, clock: Clock) -> MediaInfo:
-    """The same file with that clock, and its true length."""
-    duration = info.duration if clock.end is None else clock.end - info.start
-    return replace(info, clock=clock, duration=duration)
+    """The same file with that clock, and its true start and length."""
+    streams = [s for s in (info.video, *info.audio) if s and s.index not in clock.broken]
+    starts = [s.start for s in streams if s.start is not None]
+    start = min(starts, default=info.start) if clock.broken else info.start
+    duration = info.duration if clock.end is None else clock.end - start
+    return replace(info, clock=clock, start=start, duration=duration)
 
 
 def move(packets: Iterable["av.Packet[Any]"], clock: Clock) -> Iterator["av.Packet[Any]"]:

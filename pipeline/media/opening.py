@@ -187,7 +187,8 @@ def read_packets(
     while True:
         try:
             packet = next(packets, None)
-        except av.InvalidDataError:
+        except (av.InvalidDataError, IndexError):
+            # PyAV stumbles over streams that appeared on the way, once all packets were read.
             packet = None
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__

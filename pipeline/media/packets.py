@@ -15,7 +15,7 @@ from av.packet import PktSideDataT
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from pipeline.errors import UnreadableMediaError
+from pipeline.errors import UnreadableMediaError, UnusableMediaError
 from pipeline.media.clock import ClockScan
 from pipeline.media.h264 import is_clean_entry
 from pipeline.media.info import Clock, MediaInfo, VideoInfo
@@ -57,6 +57,11 @@ CUTTABLE_CODECS = INTRA_CODECS | {
 #: pictures are stored in another order than shown.
 _TIMELESS_DEMUXERS = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "obu", "mjpeg"})
 
+#: Formats whose streams may end and others begin on the way, which FFmpeg's demuxers do not follow;
+#: and what share of the file at least must belong to the streams that it begins with.
+_CHANGING_FORMATS = frozenset(("mpegts", "mpeg"))
+_READ_SHARE = 0.8
+
 #: Longer than any picture is shown, in ticks of any time base in use.
 _MAX_DURATION = (1 << 32) - 1
 
@@ -84,15 +89,22 @@ def scan_packets(path: Path | str, info: MediaInfo) -> SourcePlan:
         stream = picture_stream(container)
         assert stream is not None  # noqa: S101 -- require_source saw it
         scan = _Scan(video.codec, stream.codec_context.extradata, _can_be_cut(stream))
-        clocks = ClockScan(container)
+        clocks, read = ClockScan(container), 0
         for packet in read_packets(path, container, list(container.streams)):
             clocks.add(packet)
+            read = max(read, packet.pos or 0)
             if packet.stream_index == stream.index:
                 scan.add(packet)
     if not scan.pts:
         raise UnreadableMediaError(f"{one_line(path)}: holds no picture")
-    clock = clocks.clock(path, stream.index)
-    return _plan(scan, video, clock)
+    clock = clocks.clock(path, video.index)
+    plan = _plan(scan, video, clock)
+    if info.container in _CHANGING_FORMATS and read < info.size_bytes * _READ_SHARE:
+        raise UnusableMediaError(
+            f"{one_line(path)}: goes on with other streams {float(plan.duration):.3f} s in;"
+            " divide it there, or write it anew with one set of streams first"
+        )
+    return plan
 
 
 @dataclass

@@ -123,6 +123,11 @@ def require_source(info: MediaInfo) -> VideoInfo:
         raise UnusableMediaError(f"{name}: its picture is {size}; the limit is {limit}")
     if short_side < MIN_SIDE:
         raise UnusableMediaError(f"{name}: its picture is {size}; no face fits under {MIN_SIDE}")
+    if video.rotation % 90:
+        raise UnusableMediaError(
+            f"{name}: is shown turned by {video.rotation}°, which is no quarter turn; turn the"
+            " picture itself first, for example with ffmpeg -i IN -c:a copy OUT"
+        )
     if video.interlaced_at is not None:
         where = f" at {float(video.interlaced_at):.1f} s" if video.interlaced_at > 0 else ""
         raise UnusableMediaError(

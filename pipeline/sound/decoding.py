@@ -50,6 +50,9 @@ _LONGEST_OVERLAP = Fraction(1)
 #: Containers that count samples themselves, and whose times are no more than FFmpeg's guess.
 _COUNTED = ("avi",)
 
+#: Full scale is 1; what is louder by 120 dB is a broken number, and no encoder takes it.
+_LOUDEST = 1e6
+
 #: Seconds ffmpeg may take to decode: a floor, plus the sound's length, plus one for every MB.
 _DECODE_FLOOR_SECONDS = 120.0
 _BYTES_PER_SECOND = 1e6
@@ -142,11 +145,12 @@ class Decoder:
                         yield samples[dropped * self.channels :]
 
     def _finite(self, block: Samples) -> Samples:
-        wrong = int(np.count_nonzero(~np.isfinite(block)))
+        is_sound = np.abs(block) <= _LOUDEST  # neither is what is not a number
+        wrong = len(block) - int(np.count_nonzero(is_sound))
         if not wrong:
             return block
         self.repaired += wrong
-        return np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+        return np.where(is_sound, block, np.float32(0))
 
     def _argv(self, path: Path, index: int) -> list[str]:
         # "file:" and an absolute path: no name can be an option, a protocol or a pattern.

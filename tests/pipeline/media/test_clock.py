@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UnusableMediaError
-from pipeline.media.clock import with_clock
-from pipeline.media.packets import scan_packets
+from pipeline.media.clock import on_clock, with_clock
+from pipeline.media.packets import SourcePlan, scan_packets
 from pipeline.media.probe import probe
 from tests.pipeline.beeps import film, join, make, write_beeps
 
@@ -143,3 +143,52 @@ def test_one_sound_alone_plays_on(sound: Path, tmp_path: Path):
     info = with_clock(probe(join(tmp_path / "joined.ts", part, part)))
     assert len(info.clock.jumps[0]) == 1
     assert info.duration == pytest.approx(2, abs=0.08)
+
+
+def test_a_part_without_sound_moves_the_sound_after_it_by_both_joins(sound: Path, tmp_path: Path):
+    part = film(tmp_path / "part.ts", sound)
+    mute = film(tmp_path / "mute.ts", sound, "-an")
+    jumps = scan_joined(join(tmp_path / "joined.ts", part, mute, part)).clock.jumps
+    assert [jump.shift for jump in jumps[0]] == [1, 2]
+    assert [jump.shift for jump in jumps[1]] == [2]
+
+
+def test_parts_that_overlap_by_less_than_a_tenth_play_on_together(sound: Path, tmp_path: Path):
+    part = film(tmp_path / "part.ts", sound)
+    following = film(tmp_path / "following.ts", sound, "-output_ts_offset", 0.94)
+    jumps = scan_joined(join(tmp_path / "joined.ts", part, following)).clock.jumps
+    assert len({jump.shift for own in jumps.values() for jump in own}) == 1
+    assert set(jumps) == {0, 1}
+
+
+def test_a_sound_that_begins_in_a_later_part_is_placed_there(sound: Path, tmp_path: Path):
+    part = film(tmp_path / "part.ts", sound)
+    more = film(tmp_path / "more.ts", sound, "-map", "1:a")
+    plan = scan_joined(join(tmp_path / "joined.ts", part, more))
+    assert plan.duration == 2
+    assert not plan.clock.broken
+
+
+def test_parts_with_other_streams_are_refused_with_the_place(sound: Path, tmp_path: Path):
+    part = film(tmp_path / "part.ts", sound)
+    options = ("-mpegts_start_pid", 0x200, "-mpegts_pmt_start_pid", 0x1100)
+    other = film(tmp_path / "other.ts", sound, *options)
+    with pytest.raises(UnusableMediaError, match=r"goes on with other streams 1\.000 s in"):
+        scan_joined(join(tmp_path / "joined.ts", part, other))
+
+
+def test_another_programme_does_not_move_the_film(sound: Path, tmp_path: Path):
+    """Its clock has nothing to do with the film's."""
+    late = film(tmp_path / "late.ts", sound, "-output_ts_offset", 500)
+    early = film(tmp_path / "early.ts", sound, "-output_ts_offset", 100)
+    inputs = ("-copyts", "-i", late, "-i", early, "-map", "0", "-map", "1", "-c", "copy")
+    path = make(tmp_path / "both.ts", *inputs, "-max_interleave_delta", 1, "-f", "mpegts")
+    info = probe(path)
+    assert info.video is not None
+    clock = scan_packets(path, info).clock
+    assert len(clock.broken) == 2
+    assert on_clock(info, clock).start > 400
+
+
+def scan_joined(path: Path) -> SourcePlan:
+    return scan_packets(path, probe(path))

@@ -52,6 +52,15 @@ def test_every_stream_is_listed(clips: Path) -> None:
     assert video.interlaced_at is None
 
 
+def test_a_turn_that_is_no_quarter_is_refused(ffmpeg: str, tmp_path: Path) -> None:
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=64x48:duration=0.2"]
+    run([ffmpeg, "-v", "error", *picture, str(tmp_path / "a.mp4")], timeout=LONG_SECONDS)
+    turned = ["-display_rotation", "45", "-i", str(tmp_path / "a.mp4"), "-c", "copy"]
+    run([ffmpeg, "-v", "error", *turned, str(tmp_path / "b.mp4")], timeout=LONG_SECONDS)
+    with pytest.raises(UnusableMediaError, match="is shown turned by 45°, which is no quarter"):
+        require_source(probe(tmp_path / "b.mp4"))
+
+
 def test_rotation_is_told(clips: Path) -> None:
     assert require_source(probe(clips / "film_rotated.mp4")).rotation == 90
 

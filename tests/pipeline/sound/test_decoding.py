@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import soundfile
 
 from pipeline.errors import UnusableMediaError
 from pipeline.sound.decoding import Decoder, Placing, SoundFile, open_sound
@@ -170,6 +171,17 @@ def test_a_clock_that_jumps_back_is_refused_with_the_place(beeps: Path):
     assert place(Fraction(1), RATE) == (0, 0)
     with pytest.raises(UnusableMediaError, match=r"stream 0 jumps by -2\.000 s 2\.000 s in"):
         place(Fraction(0), RATE)
+
+
+def test_a_number_that_no_sound_has_is_silenced_and_counted(tmp_path: Path):
+    samples = np.full(1000, 0.25, np.float32)
+    samples[[3, 5, 7]] = 1e15, -1e30, np.nan
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+    decoder = Decoder(open_sound(tmp_path / "a.wav"))
+    heard = np.concatenate(list(decoder.blocks()))
+    assert decoder.repaired == 3
+    assert heard[[3, 5, 7]].tolist() == [0, 0, 0]
+    assert set(heard.tolist()) == {0, 0.25}
 
 
 def test_what_lies_before_zero_is_dropped(beeps: Path):
