@@ -20,7 +20,7 @@ from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.output.containers import container_of
 from pipeline.output.publish import LONGEST_NAME, are_one, check_output
 from pipeline.output.sizes import least_cut_bytes, least_encoded_bytes
-from pipeline.report import Report, describe_cost, picture_notes, write_report
+from pipeline.report import Report, describe_cost, notes, write_report
 from pipeline.running.processes import Advance, for_each_segment
 from pipeline.running.progress import Progress, Silent
 from pipeline.running.resources import ResourceMeter
@@ -112,7 +112,7 @@ def dub_film(order: Order, progress: Progress) -> Report:
                 network,
                 order.more_dialogues,
             )
-        for sentence in picture_notes(report):
+        for sentence in notes(report):
             if sentence not in prepared.left_out:
                 progress.note(sentence)
         report["source"]["path"] = str(order.source)

@@ -189,11 +189,12 @@ def _describe_odd(frames: int, first: int | None, what: str) -> Report:
     return {"frames": frames, "first": first, "note": note}
 
 
-def picture_notes(report: Report) -> list[str]:
-    """What a person should be told of the picture, a line each."""
+def notes(report: Report) -> list[str]:
+    """What a person should be told of the tracks and of the picture, a line each."""
     picture = report.get("picture", {})
     odd = (picture[name] for name in ("interlaced", "other_colors") if name in picture)
-    return [each["note"] for each in (*picture.get("left_out", ()), *odd)]
+    left_out = (*report.get("left_out", ()), *picture.get("left_out", ()))
+    return [each["note"] for each in (*left_out, *odd) if each["note"] is not None]
 
 
 def describe_output(name: str, path: Path) -> Report:

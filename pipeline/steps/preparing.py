@@ -33,7 +33,7 @@ from pipeline.prepare import (
     sound_key,
     source_key,
 )
-from pipeline.report import describe_picture, picture_notes
+from pipeline.report import describe_picture, notes
 from pipeline.running.processes import Advance
 from pipeline.steps.facts import DetectStep, NetworkFacts, Prepared
 from pipeline.steps.timing import choose_timeline
@@ -287,7 +287,7 @@ def _left_out(inputs: Inputs, source: Source, dialogue: Dialogue) -> tuple[str, 
         plan = rehearse(source.info.path, plan)
     tracks = tuple(str(left) for left in plan.left_out if left.is_missed)
     picture = describe_picture(source.video, Seen(), Path(inputs.output_name))
-    return (*tracks, *picture_notes(picture))
+    return (*tracks, *notes(picture))
 
 
 def _check_plan(plan: SourcePlan, options: DubOptions, dialogues: int) -> None:

@@ -21,7 +21,7 @@ from pipeline.media.probe import probe, require_source
 from pipeline.media.sidedata import side_data
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.output.encode import SegmentEncoder
-from pipeline.report import describe_picture, picture_notes
+from pipeline.report import describe_picture, notes
 from pipeline.running.commands import run
 from pipeline.running.progress import Silent
 from tests.patience import LONG_SECONDS
@@ -164,7 +164,7 @@ def test_alpha_that_goes_is_told(
     assert ALPHA in video.carries
     report = describe_picture(video, Seen(), Path("out.mp4"))
     assert [each["what"] for each in report["picture"]["left_out"]] == ["the alpha channel"]
-    assert len(picture_notes(report)) == 1
+    assert len(notes(report)) == 1
 
 
 def test_stereoscopy_lives_on_in_matroska_alone(ffmpeg: str, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_each_fact_that_goes_has_a_word_and_a_reason(
     video = require_source(probe(film(ffmpeg, tmp_path / "film.mp4")))
     for told in (replace(video, carries=(name,)), video):
         seen = Seen(frames=1, extras=() if told is not video else (name,))
-        (note,) = picture_notes(describe_picture(told, seen, Path("out.mp4")))
+        (note,) = notes(describe_picture(told, seen, Path("out.mp4")))
         what, why = LEFT_OUT[name]
         assert note == f"left out of the picture: {what}; {why}"
 
@@ -224,7 +224,7 @@ def test_a_plain_film_needs_no_word(ffmpeg: str, tmp_path: Path) -> None:
     source = film(ffmpeg, tmp_path / "film.mp4")
     video = require_source(probe(source))
     seen = encoded(decode_source(source), video, tmp_path / "out.nut")
-    assert picture_notes(describe_picture(video, seen, Path("out.mp4"))) == []
+    assert notes(describe_picture(video, seen, Path("out.mp4"))) == []
 
 
 def test_user_data_is_told_but_no_encoders_signature(ffmpeg: str, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_fields_and_colours_that_nobody_looked_at_are_told(ffmpeg: str, tmp_path
     )
     assert (seen.interlaced, seen.first_interlaced) == (FRAMES, FRAMES)
     report = describe_picture(video, seen, Path("out.mp4"))
-    (woven_note,) = picture_notes(report)
+    (woven_note,) = notes(report)
     assert woven_note.startswith(f"{FRAMES} frames are woven of two fields")
     odd = {"frames": FRAMES, "first": FRAMES, "note": woven_note}
     assert report["picture"]["interlaced"] == odd
@@ -258,7 +258,7 @@ def test_fields_and_colours_that_nobody_looked_at_are_told(ffmpeg: str, tmp_path
         frame.color_trc = 1
     seen = encoded(frames, pq, tmp_path / "c.nut")
     assert (seen.other_colors, seen.first_other_colors) == (FRAMES - 3, 3)
-    assert len(picture_notes(describe_picture(video, seen, Path("out.mp4")))) == 1
+    assert len(notes(describe_picture(video, seen, Path("out.mp4")))) == 1
 
 
 def test_what_was_seen_outlives_its_process(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_dub_tells_before_the_work_what_goes(ffmpeg: str, tmp_path: Path, exte
     order = Order(source, dialogue, output, options, network, DetectorChoice())
     told = Told()
     report = dub_film(order, told)
-    sentence = picture_notes(report)[0]
+    sentence = notes(report)[0]
     assert "the alpha channel" in sentence
     assert told.notes == [sentence]
     with av.open(str(output)) as container:
