@@ -79,7 +79,7 @@ def test_pull_without_a_network_says_so_in_one_line(folder):
     assert pulled.returncode == 4
     assert "face_detection_yunet_2023mar.onnx could not be fetched" in pulled.stderr
     assert "huggingface.co: cannot be reached" in pulled.stderr
-    assert "--from FILE" in pulled.stderr
+    assert "takes the file (--from)" in pulled.stderr
     assert len(pulled.stderr.splitlines()) == 1
 
 

@@ -35,8 +35,8 @@ class HashingEncoder:
     def __init__(self, path: Path, *_: object, **__: object) -> None:
         self._file = path.open("w")
 
-    def encode(self, frame: av.VideoFrame) -> None:
-        digest = hashlib.sha256()
+    def encode(self, frame: av.VideoFrame, *, follows: bool) -> None:
+        digest = hashlib.sha256(b"follows" if follows else b"held")
         for plane in plane_arrays(frame):
             digest.update(plane.tobytes())
         self._file.write(f"{frame.pts} {digest.hexdigest()}\n")
