@@ -240,7 +240,7 @@ def prepare_source(
     with store.writing_folder(key) as folder, telling_growth(folder, advance):
         info = info or _read_film(path, fps, folder)
         plan = scan_packets(info.path, info)
-        info = on_clock(info, plan.clock)
+        info = replace(on_clock(info, plan.clock), changing=plan.changing)
         check(info, plan)
         segments = plan_segments(plan, seconds)
         objects = cut_segments(info.path, plan, segments, folder)

@@ -197,7 +197,11 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """A probed file. Times and durations are in seconds."""
+    """A probed file. Times and durations are in seconds.
+
+    ``clock`` and ``changing`` (streams that cannot be copied as they are, and why) are known once
+    all of it was read.
+    """
 
     path: Path
     container: str
@@ -210,6 +214,7 @@ class MediaInfo:
     chapters: tuple[Chapter, ...]
     metadata: dict[str, str] = field(hash=False)
     clock: Clock = Clock()
+    changing: dict[int, str] = field(default_factory=dict, hash=False)
 
     @property
     def sound(self) -> AudioInfo | None:

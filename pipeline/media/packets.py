@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pipeline.errors import UnreadableMediaError, UnusableMediaError
+from pipeline.media.adts import AdtsScan
 from pipeline.media.clock import ClockScan
 from pipeline.media.h264 import is_clean_entry
 from pipeline.media.info import Clock, MediaInfo, VideoInfo
@@ -89,16 +90,17 @@ def scan_packets(path: Path | str, info: MediaInfo) -> SourcePlan:
         stream = picture_stream(container)
         assert stream is not None  # noqa: S101 -- require_source saw it
         scan = _Scan(video.codec, stream.codec_context.extradata, _can_be_cut(stream))
-        clocks, read = ClockScan(container), 0
+        clocks, headers, read = ClockScan(container), AdtsScan(container), 0
         for packet in read_packets(path, container, list(container.streams)):
             clocks.add(packet)
+            headers.add(packet)
             read = max(read, packet.pos or 0)
             if packet.stream_index == stream.index:
                 scan.add(packet)
     if not scan.pts:
         raise UnreadableMediaError(f"{one_line(path)}: holds no picture")
     clock = clocks.clock(path, video.index)
-    plan = _plan(scan, video, clock)
+    plan = replace(_plan(scan, video, clock), changing=headers.changing)
     if info.container in _CHANGING_FORMATS and read < info.size_bytes * _READ_SHARE:
         raise UnusableMediaError(
             f"{one_line(path)}: goes on with other streams {float(plan.duration):.3f} s in;"

@@ -32,7 +32,8 @@ class SourcePlan:
     """The frames of a source as its packets promise them. n frames, m packets.
 
     ``is_whole`` marks a source that cannot be cut (packets without times, say): it is one segment,
-    and its times are what decoding gives. All times are on ``clock``, the file's.
+    and its times are what decoding gives. All times are on ``clock``, the file's. ``changing`` says
+    of the file's other streams which cannot be copied as they are, and why.
     """
 
     pts: NDArray[np.int64]  # (n,) strictly ascending: presentation order
@@ -50,6 +51,7 @@ class SourcePlan:
     is_whole: bool = False
     crop: Crop | None = None
     clock: Clock = field(default_factory=Clock)
+    changing: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -147,4 +149,5 @@ class SourcePlan:
         rest["color"] = ColorTags(**rest["color"])
         rest["crop"] = None if rest["crop"] is None else Crop(**rest["crop"])
         rest["clock"] = _CLOCK.validate_python(rest["clock"])
+        rest["changing"] = {int(index): why for index, why in rest["changing"].items()}
         return cls(**arrays, **rest)

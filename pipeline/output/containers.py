@@ -230,6 +230,9 @@ def plan_output(
             left_out.append(LeftOut(stream, reason, "name the output .mkv"))
         elif stream.index in info.clock.broken:
             left_out.append(LeftOut(stream, info.clock.broken[stream.index]))
+        elif stream.index in info.changing:
+            reason = info.changing[stream.index]
+            left_out.append(LeftOut(stream, reason, "encode it anew in the source first"))
         elif codec is None:
             left_out.append(_leave_out(stream, container, info))
         elif moved_by is not None and not KeptStream(stream).is_file:

@@ -114,3 +114,22 @@ def test_a_sound_whose_clock_jumps_alone_is_left_out_and_named(tmp_path: Path):
     report = dub(source, sound, tmp_path / "out.mkv")
     (reason,) = (each["reason"] for each in report["left_out"] if each["kind"] == "audio")
     assert reason.startswith("its clock jumps by -4.0")
+
+
+@pytest.mark.parametrize("options", [("-ac", 6, "-ar", 48_000), ("-ac", 2, "-ar", 32_000)])
+def test_a_sound_that_changes_its_header_is_left_out_and_named(
+    options: tuple[object, ...], tmp_path: Path
+):
+    """A copy has one header: the rest of it would be lost, or play at another speed."""
+    beeps = write_beeps(tmp_path / "beeps.wav", [0.5], 1.0)
+    sounds = [
+        make(tmp_path / "1.aac", "-i", beeps, "-ac", 2, "-ar", 48_000),
+        make(tmp_path / "2.aac", "-i", beeps, *options),
+    ]
+    sound = join(tmp_path / "changing.aac", *sounds)
+    picture = film(tmp_path / "film.mkv", beeps, "-an", seconds=2)
+    source = make(tmp_path / "film.ts", "-i", picture, "-i", sound, "-c", "copy")
+    report = dub(source, beeps, tmp_path / "out.mkv")
+    (left,) = report["left_out"]
+    assert left["reason"] == "its channels or its rate change on the way"
+    assert heard(tmp_path / "out.mkv") == pytest.approx([0.5], abs=0.1)
