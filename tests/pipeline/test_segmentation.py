@@ -9,6 +9,7 @@ import av
 import pytest
 
 from pipeline.artifacts import Store
+from pipeline.media.extras import Seen
 from pipeline.media.planes import plane_arrays
 from pipeline.options import DetectorChoice, DubOptions, NetworkChoice
 from pipeline.running.commands import run
@@ -34,6 +35,7 @@ class HashingEncoder:
 
     def __init__(self, path: Path, *_: object, **__: object) -> None:
         self._file = path.open("w")
+        self.seen = Seen()
 
     def encode(self, frame: av.VideoFrame, *, follows: bool) -> None:
         digest = hashlib.sha256(b"follows" if follows else b"held")
