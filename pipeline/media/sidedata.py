@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import av
 from av.filter import Graph
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 
 #: Kinds that PyAV does not name (libavutil/frame.h of FFmpeg 8).
 _NEWER_KINDS = {28: "LCEVC", 29: "VIEW_ID", 30: "REFERENCE_DISPLAYS_3D", 31: "EXIF"}
@@ -57,8 +57,10 @@ def all_side_data(frame: av.VideoFrame, kind: str) -> list[bytes]:
 
 
 def _items(frame: av.VideoFrame) -> list[Any]:
+    # Not frame.side_data: a frame keeps that, and it the frame, so that memory holds both until the
+    # garbage collector comes, which counts objects and not their megabytes.
+    container: Any = cast(Any, SideDataContainer)(without_named_profile(frame))
     # The mapping's keys are the items themselves; an index gets at each.
-    container: Any = without_named_profile(frame).side_data
     return [container[i] for i in range(len(container))]
 
 

@@ -1,5 +1,6 @@
 """Side data of frames, of kinds that PyAV has no name for too."""
 
+import gc
 import struct
 import sys
 import zlib
@@ -85,3 +86,22 @@ def test_a_named_profile_does_not_end_the_process(tmp_path: Path) -> None:
     )
     said = run([sys.executable, "-c", script, str(tmp_path / "a.png")], timeout=LONG_SECONDS)
     assert said.strip() == b"alive"
+
+
+def test_a_frame_that_was_looked_at_is_freed_at_once(tmp_path: Path) -> None:
+    """What waits for the garbage collector is counted by it, and a frame of 4K is one of 25 MB."""
+    path = motion_jpeg(tmp_path / "film.mov")
+    gc.collect()
+    gc.disable()
+    try:
+        before = _living_frames()
+        for frame in decode_source(path):
+            assert "EXIF" in side_data_kinds(frame)
+        del frame
+        assert _living_frames() == before
+    finally:
+        gc.enable()
+
+
+def _living_frames() -> int:
+    return sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
